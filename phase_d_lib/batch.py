@@ -1,0 +1,352 @@
+"""Run the stage notebooks in order with papermill, cached and resumable, and collect a report."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from papermill.exceptions import PapermillExecutionError
+from papermill.translators import PythonTranslator, papermill_translators
+from pydantic import TypeAdapter, ValidationError
+from traitlets.config import Config
+
+from phase_d_lib.errors import InputError, StageError
+from phase_d_lib.profiles import load_profile
+from phase_d_lib.stages import NOTEBOOKS, PROGRESS_VARIABLE, report_id, used_runs
+from phase_d_lib.workspace import ROOT_VARIABLE, Workspace, claim, is_ours, remove, write_atomically
+
+Say = Callable[[str], None]
+_TYPES: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool, "None": None}
+
+
+class KoreanTranslator(PythonTranslator):  # type: ignore[misc] # papermill ships no types
+    """papermill's Python translator, without escaping Korean strings to backslash codes."""
+
+    @classmethod
+    def translate_str(cls, value: str) -> str:
+        """Write a string literal as a person would."""
+        return json.dumps(value, ensure_ascii=False)
+
+
+papermill_translators.register("python", KoreanTranslator)
+
+
+@dataclass(frozen=True)
+class StageRun:
+    """One stage of a batch, done."""
+
+    name: str
+    notebook: Path
+    seconds: float
+    cached: bool
+
+
+def declared_parameters(notebook: Path) -> dict[str, Any]:
+    """Return name -> allowed type of a notebook's parameters cell.
+
+    Raises
+    ------
+    InputError
+        When a parameter carries no annotation that can be checked.
+    """
+    cells = nbformat.read(notebook, as_version=4).cells
+    source = next((c.source for c in cells if "parameters" in c.metadata.get("tags", [])), "")
+    found = {}
+    for node in ast.parse(source).body:
+        if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
+            raise InputError(
+                f"{notebook.name}: parameter on line {node.lineno} has no type annotation"
+            )
+        found[node.target.id] = _annotation(node.annotation)
+    return found
+
+
+def _annotation(node: ast.expr) -> Any:
+    if isinstance(node, ast.BinOp):
+        return _annotation(node.left) | _annotation(node.right)
+    return _TYPES[ast.unparse(node)]
+
+
+def check_parameters(notebook: Path, given: dict[str, Any]) -> None:
+    """Refuse unknown or ill-typed parameters before a kernel starts.
+
+    Raises
+    ------
+    InputError
+        Naming the parameter, its value and what is allowed.
+    """
+    declared = declared_parameters(notebook)
+    for name, value in given.items():
+        if name not in declared:
+            raise InputError(
+                f"{notebook.name}: unknown parameter '{name}'; it takes: {', '.join(declared)}"
+            )
+        try:
+            TypeAdapter(declared[name]).validate_python(value, strict=True)
+        except ValidationError as error:
+            raise InputError(
+                f"{notebook.name}: {name} = {value!r}: {error.errors()[0]['msg']}"
+            ) from None
+
+
+def run_notebook(
+    workspace: Workspace,
+    notebook: Path,
+    target: Path,
+    parameters: dict[str, Any],
+    progress: Path,
+) -> None:
+    """Execute one notebook to `target`; a failure leaves ``.failed.ipynb`` as evidence.
+
+    Raises
+    ------
+    StageError
+        One line naming notebook, cell and error.
+    """
+    check_parameters(notebook, parameters)
+    partial, failed = target.with_suffix(".part.ipynb"), target.with_suffix(".failed.ipynb")
+    surroundings = {PROGRESS_VARIABLE: str(progress), ROOT_VARIABLE: str(workspace.root)}
+    with _environment(surroundings):
+        try:
+            papermill.execute_notebook(
+                str(notebook),
+                str(partial),
+                parameters=parameters,
+                kernel_name="python3",
+                progress_bar=False,
+                config=Config({"KernelManager": {"transport": "ipc"}}),
+            )
+        except PapermillExecutionError as error:
+            partial.replace(failed)
+            first = (str(error.evalue).splitlines() or [""])[0]
+            raise StageError(
+                f"{notebook.name}, cell {error.cell_index}: {error.ename}: {first} "
+                f"(evidence: {failed.name})"
+            ) from None
+    failed.unlink(missing_ok=True)
+    partial.replace(target)
+
+
+@contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def run_stages(
+    workspace: Workspace,
+    profile_name: str,
+    folder: Path,
+    *,
+    engine: str = "",
+    force: bool = False,
+    say: Say = print,
+) -> list[StageRun]:
+    """Run the stages of a profile into ``folder / "notebooks"``, taking cached ones.
+
+    Parameters
+    ----------
+    folder : Path
+        Report directory, already claimed.
+    engine : str
+        Name of an installed engine; empty keeps the profile's.
+    force : bool
+        Measure again even when nothing changed.
+    say : callable
+        Told in one line how far it is.
+    """
+    notebooks = folder / "notebooks"
+    notebooks.mkdir(exist_ok=True)
+    done: list[StageRun] = []
+    keys: list[str] = []
+    for number, (name, file) in enumerate(NOTEBOOKS.items(), start=1):
+        keys.append(cache_key(workspace, name, profile_name, engine, keys))
+        start = time.monotonic()
+        target = notebooks / file
+        shelf = workspace.cache / f"{name}-{keys[-1]}"
+        cached = not force and name != "report" and _restore(workspace, shelf, target)
+        if not cached:
+            parameters = {"profile": profile_name, "report_dir": str(folder), "engine": engine}
+            with _progress(say, f"[{number}/{len(NOTEBOOKS)}] {name}", start) as progress:
+                run_notebook(workspace, workspace.notebooks / file, target, parameters, progress)
+            _store(shelf, target)
+        seconds = time.monotonic() - start
+        how = "unchanged, reused" if cached else f"{seconds:.0f} s"
+        say(f"[{number}/{len(NOTEBOOKS)}] {name}: {how}")
+        done.append(StageRun(name, target, seconds, cached))
+    return done
+
+
+def up_to_date(workspace: Workspace, profile_name: str, engine: str = "") -> Path | None:
+    """Return the report that a new run would only repeat, or None."""
+    note = _report_note(workspace, profile_name, engine)
+    if not note.is_file():
+        return None
+    folder = Path(note.read_text())
+    return folder if is_ours(folder) and (folder / "manifest.json").is_file() else None
+
+
+def remember(workspace: Workspace, profile_name: str, engine: str, folder: Path) -> None:
+    """Note that `folder` holds the finished report of the present inputs."""
+    write_atomically(_report_note(workspace, profile_name, engine), str(folder.resolve()))
+
+
+def _report_note(workspace: Workspace, profile_name: str, engine: str) -> Path:
+    keys: list[str] = []
+    for name in NOTEBOOKS:
+        keys.append(cache_key(workspace, name, profile_name, engine, keys))
+    return workspace.cache / f"report-{keys[-1]}" / "report.txt"
+
+
+def cache_key(
+    workspace: Workspace, name: str, profile_name: str, engine: str, upstream: list[str]
+) -> str:
+    """Hash everything a stage's result depends on: notebook, modules, lock, parameters, inputs."""
+    notebook = workspace.notebooks / NOTEBOOKS[name]
+    parts = [
+        notebook,
+        workspace.root / "requirements.lock",
+        workspace.profiles / f"{profile_name}.yaml",
+    ]
+    parts += imported_modules(notebook, workspace.root / "phase_d_lib")
+    total = hashlib.sha256(json.dumps([engine, *upstream]).encode())
+    for part in parts:
+        total.update(part.name.encode())
+        total.update(part.read_bytes() if part.is_file() else b"")
+    return total.hexdigest()[:16]
+
+
+def imported_modules(notebook: Path, package: Path) -> list[Path]:
+    """List the files of the library that a notebook imports, directly or through others."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    code = "\n".join(
+        c.source for c in cells if c.cell_type == "code" and not c.source.startswith("%")
+    )
+    todo, seen = _imports(ast.parse(code)), set[Path]()
+    while todo:
+        file = _module_file(todo.pop(), package)
+        if file is not None and file not in seen:
+            seen.add(file)
+            todo |= _imports(ast.parse(file.read_text()))
+    # Subprocesses and templates are used without being imported.
+    seen |= set((package / "engines").glob("*.py"))
+    seen |= set((package / "report").rglob("*.j2")) if "report" in notebook.name else set()
+    return sorted(seen)
+
+
+def _imports(tree: ast.AST) -> set[str]:
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {name for name in found if name.split(".")[0] == "phase_d_lib"}
+
+
+def _module_file(name: str, package: Path) -> Path | None:
+    relative = Path(*name.split(".")[1:])
+    for candidate in (package / relative.with_suffix(".py"), package / relative / "__init__.py"):
+        if candidate.is_file() and relative.parts:
+            return candidate
+    return None
+
+
+def _store(shelf: Path, notebook: Path) -> None:
+    building = shelf.with_name(f"{shelf.name}.part")
+    remove(building)
+    claim(building)
+    shutil.copyfile(notebook, building / notebook.name)
+    remove(shelf)
+    building.rename(shelf)
+
+
+def _restore(workspace: Workspace, shelf: Path, target: Path) -> bool:
+    """Copy a cached notebook, if it is there and the runs it speaks of still are."""
+    source = shelf / target.name
+    if not source.is_file():
+        return False
+    places = (workspace.runs, workspace.recorded_runs)
+    if not all(any((p / run_id).is_dir() for p in places) for run_id in used_runs(source)):
+        return False
+    shutil.copyfile(source, target)
+    return True
+
+
+@contextmanager
+def _progress(say: Say, label: str, start: float) -> Iterator[Path]:
+    """Repeat a stage's progress lines, with the time since `start`, as they come."""
+    with tempfile.TemporaryDirectory(prefix="phase-d-") as scratch:
+        file, ended = Path(scratch) / "progress", threading.Event()
+        file.touch()
+
+        def follow() -> None:
+            with file.open() as stream:
+                while not ended.is_set():
+                    for line in stream.read().splitlines():
+                        say(f"{label} {time.monotonic() - start:4.0f} s: {line}")
+                    ended.wait(0.3)
+
+        thread = threading.Thread(target=follow, daemon=True)
+        thread.start()
+        try:
+            yield file
+        finally:
+            ended.set()
+            thread.join()
+
+
+def open_report(workspace: Workspace, profile_name: str, out: Path | None) -> Path:
+    """Create the directory of a new report, or take `out` if it is empty or ours.
+
+    Raises
+    ------
+    NotOursError
+        When `out` holds anything this project did not create.
+    """
+    profile = load_profile(workspace.profiles, profile_name)
+    return claim(out.absolute() if out else workspace.reports / report_id(profile))
+
+
+def point_latest(workspace: Workspace, folder: Path) -> None:
+    """Let ``reports/latest`` point to a finished report inside ``reports/``."""
+    if folder.parent.resolve() != workspace.reports.resolve():
+        return
+    link = workspace.reports / "latest"
+    if link.exists() and not link.is_symlink():
+        raise InputError(f"{link} is not a symbolic link; move it away, then run again")
+    fresh = workspace.reports / f".latest-{os.getpid()}"
+    fresh.symlink_to(folder.name)
+    fresh.replace(link)
+
+
+def clean(workspace: Workspace) -> list[Path]:
+    """Delete cached stages and live databases that are ours; return what was deleted."""
+    deleted = []
+    for shelf in (workspace.cache, workspace.work):
+        for entry in sorted(shelf.glob("*")) if shelf.is_dir() else []:
+            if is_ours(entry):
+                remove(entry)
+                deleted.append(entry)
+    return deleted

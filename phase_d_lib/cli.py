@@ -1,0 +1,141 @@
+"""The command line: ``phase-d VERB``, the same as ``python -m phase_d_lib VERB``."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+# nbformat imports an optional URL grammar that costs over a second and is never used here; only
+# a whole process may decide that, so the library itself does not.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
+import typer  # noqa: E402
+
+from phase_d_lib.errors import PhaseDError  # noqa: E402
+from phase_d_lib.workspace import find_workspace  # noqa: E402
+
+app = typer.Typer(
+    help="Predict, measure, watch, tune and validate how fast a RocksDB can keep writing.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.command()
+def report(
+    profile: Annotated[str, typer.Option(help="Name of a file in data/profiles.")] = "quick",
+    out: Annotated[
+        Path | None, typer.Option(help="Report directory; default reports/<id>.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="Engine; default the profile's.")] = "",
+    force: Annotated[bool, typer.Option(help="Measure again even when nothing changed.")] = False,
+) -> None:
+    """Run the five stage notebooks and write the Korean report."""
+    from phase_d_lib import batch
+    from phase_d_lib.engines import find_engine
+    from phase_d_lib.profiles import load_profile
+    from phase_d_lib.report import bundle
+
+    workspace, start = find_workspace(), time.monotonic()
+    load_profile(workspace.profiles, profile)
+    if engine:
+        find_engine(engine)
+    fresh = None if force or out else batch.up_to_date(workspace, profile, engine)
+    if fresh is not None:
+        _say(f"nothing changed since the last report; FORCE=1 measures again\nreport: {fresh}")
+        return
+    folder = batch.open_report(workspace, profile, out)
+    stages = batch.run_stages(workspace, profile, folder, engine=engine, force=force, say=_say)
+    bundle.collect(folder, [stage.notebook for stage in stages], workspace)
+    batch.remember(workspace, profile, engine, folder)
+    batch.point_latest(workspace, folder)
+    _say(f"done in {time.monotonic() - start:.0f} s\nreport: {folder / 'phase_d_report.html'}")
+
+
+@app.command()
+def profiles() -> None:
+    """List the profiles and what each measures."""
+    from phase_d_lib.profiles import load_profile
+
+    folder = find_workspace().profiles
+    for file in sorted(folder.glob("*.yaml")):
+        loaded = load_profile(folder, file.stem)
+        runs_s = "recorded" if loaded.recorded else f"{loaded.planned_s():.0f} s of runs"
+        typer.echo(f"{loaded.name:10} {runs_s:18} {loaded.description_ko}")
+
+
+@app.command()
+def runs(json: Annotated[bool, typer.Option(help="One JSON array.")] = False) -> None:
+    """List the runs in data/runs, newest first."""
+    import orjson
+
+    from phase_d_lib.runs import find_runs
+
+    rows = [
+        {
+            "run_id": run.spec.run_id,
+            "block": run.spec.block,
+            "status": run.result.status if run.result else "unfinished",
+            "put_ops_per_s": run.result.put_rate_ops_per_s.value if run.result else None,
+            "valid": run.valid,
+        }
+        for run in find_runs(find_workspace().runs)
+    ]
+    if json:
+        typer.echo(orjson.dumps(rows).decode())
+        return
+    for row in rows:
+        rate = f"{row['put_ops_per_s']:,.0f} puts/s" if row["put_ops_per_s"] else "-"
+        verdict = "valid" if row["valid"] else "not valid"
+        typer.echo(f"{row['run_id']}  {row['status']:10} {rate:>16}  {verdict:9}  {row['block']}")
+
+
+@app.command()
+def clean() -> None:
+    """Delete cached stages and live databases that this project created."""
+    from phase_d_lib import batch
+
+    deleted = batch.clean(find_workspace())
+    typer.echo(f"deleted {len(deleted)} directories")
+
+
+@app.command()
+def record(
+    profile: Annotated[str, typer.Option(help="Recorded profile whose runs to record.")] = "replay",
+) -> None:
+    """Measure the runs of a recorded profile again and keep them under tests/data/recorded."""
+    from phase_d_lib import recording
+
+    recording.record(find_workspace(), profile, _say)
+
+
+@app.command()
+def bench() -> None:
+    """Measure sampling cost, LOG reading and stage overhead; write reports/bench.json."""
+    from phase_d_lib import bench as benchmarks
+
+    file = benchmarks.run(find_workspace(), _say)
+    _say(f"written: {file}")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def main() -> None:
+    """Run the command line; every known error is one line and its exit code."""
+    try:
+        app()
+    except PhaseDError as error:
+        print(f"phase-d: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("phase-d: interrupted; finished stages are kept, run again to go on", file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

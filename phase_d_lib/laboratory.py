@@ -1,0 +1,92 @@
+"""Where stages get their runs from: a real engine now, or recorded runs of one."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from phase_d_lib.errors import InputError
+from phase_d_lib.execution import OnSample, execute
+from phase_d_lib.profiles import Profile
+from phase_d_lib.runs import Run, find_runs
+from phase_d_lib.specs import RunSpec
+from phase_d_lib.workspace import Workspace
+
+Announce = Callable[[str], None]
+
+
+@dataclass
+class Laboratory:
+    """Runs specs, or looks up the recorded run of the same block and repeat.
+
+    Parameters
+    ----------
+    workspace : Workspace
+    recorded : bool
+        Read recorded runs; no database is written.
+    retries : int
+        Attempts after an invalid one.
+    announce : callable
+        Told in one line what starts.
+    """
+
+    workspace: Workspace
+    recorded: bool = False
+    retries: int = 0
+    announce: Announce = print
+    used: list[Run] = field(default_factory=list)
+    """Every run handed out, in order."""
+
+    @classmethod
+    def of(cls, profile: Profile, workspace: Workspace, announce: Announce = print) -> Laboratory:
+        """Build the laboratory a profile asks for."""
+        return cls(workspace, profile.recorded, profile.retries, announce)
+
+    def run(
+        self,
+        spec: RunSpec,
+        *,
+        predictions: Sequence[dict[str, Any]] | None = None,
+        on_sample: OnSample | None = None,
+    ) -> Run:
+        """Carry out `spec`, or return its recording.
+
+        Raises
+        ------
+        InputError
+            When no recording fits.
+        """
+        verb = "reading" if self.recorded else "running"
+        self.announce(f"{verb} {spec.block}, {spec.duration_s:.0f} s, repeat {spec.repeat}")
+        if self.recorded:
+            run = self._recording(spec)
+        else:
+            frozen = None if predictions is None else list(predictions)
+            run = execute(
+                spec, self.workspace, predictions=frozen, on_sample=on_sample, retries=self.retries
+            )
+        self.used.append(run)
+        return run
+
+    def _recording(self, spec: RunSpec) -> Run:
+        for run in find_runs(self.workspace.recorded_runs):
+            if run.spec == spec:
+                return run
+        raise InputError(
+            f"no recorded run fits block {spec.block!r}, repeat {spec.repeat}; "
+            "record them again with: phase-d record"
+        )
+
+
+def fresh_seed(fixed: int | None) -> int:
+    """Return the fixed seed, or draw one from the operating system (to be recorded)."""
+    return secrets.randbelow(2**31) if fixed is None else fixed
+
+
+def derived_seed(seed: int, *names: object) -> int:
+    """Derive an independent 31-bit seed for a named purpose, the same on every platform."""
+    text = ":".join(map(str, (seed, *names)))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1

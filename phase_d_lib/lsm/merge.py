@@ -1,0 +1,267 @@
+"""A merge of files: the expected union of their keys, cut into output files as RocksDB 9.8 does."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from phase_d_lib.lsm.geometry import Geometry
+from phase_d_lib.lsm.tree import File
+
+MAX_COMPACTION_FILES = 25
+"""``max_compaction_bytes`` in target file sizes, the default."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutRule:
+    """When a merge starts its next output file (``CompactionOutputs::ShouldStopBefore``).
+
+    Attributes
+    ----------
+    target_bytes : float
+        ``target_file_size_base``.
+    limit_bytes : float
+        Largest output file: the target, or twice it where grandparents may cut earlier.
+    max_compaction_bytes : float
+        Most bytes an output file and the grandparents it overlaps may have together.
+    jitter_fraction : float
+        Uniform spread of each limit, the stand-in for what mean field leaves out.
+    """
+
+    target_bytes: float
+    limit_bytes: float
+    max_compaction_bytes: float
+    jitter_fraction: float
+
+    def limit(self, rng: random.Random) -> float:
+        """Draw the size limit of the next output file, bytes."""
+        return self.limit_bytes * (1.0 + self.jitter_fraction * (rng.random() - 0.5))
+
+    def cuts_at_boundary(self, file_bytes: float, overlap_bytes: float, crossed: int) -> bool:
+        """Tell whether a file of this size ends at a grandparent boundary.
+
+        From half the target size, five points more for each boundary it crossed (90 % at most), or
+        when it would grow into too large a next compaction.
+        """
+        if overlap_bytes + file_bytes > self.max_compaction_bytes:
+            return file_bytes > 0
+        return file_bytes >= self.target_bytes * (50 + min(5 * crossed, 40)) / 100
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Cumulative entries and bytes of a merged key range, linear between its edges.
+
+    Attributes
+    ----------
+    edges : list of float
+        Ascending keys, first and last those of the range.
+    entries : list of list of float
+        Per popularity class, entries below each edge.
+    size_bytes : list of float
+        Bytes below each edge.
+    """
+
+    edges: list[float]
+    entries: list[list[float]]
+    size_bytes: list[float]
+
+    def bytes_below(self, key: float) -> float:
+        """Bytes of entries below `key`."""
+        at, part = self._locate(key)
+        size = self.size_bytes
+        return size[at] + part * (size[at + 1] - size[at])
+
+    def key_at(self, position_bytes: float) -> float:
+        """Key with `position_bytes` of entries below it (position below the total)."""
+        size, edges = self.size_bytes, self.edges
+        at = bisect_right(size, position_bytes) - 1
+        part = (position_bytes - size[at]) / (size[at + 1] - size[at])
+        return edges[at] + part * (edges[at + 1] - edges[at])
+
+    def _locate(self, key: float) -> tuple[int, float]:
+        edges = self.edges
+        at = bisect_right(edges, key, 0, len(edges) - 1) - 1
+        return at, (key - edges[at]) / (edges[at + 1] - edges[at])
+
+    def split(self, keys: Sequence[float]) -> list[list[float]]:
+        """Entries per class between each pair of neighbours in `keys` (ascending)."""
+        places = [self._locate(key) for key in keys]
+        columns = []
+        for entries in self.entries:
+            below = [entries[i] + part * (entries[i + 1] - entries[i]) for i, part in places]
+            columns.append([b - a for a, b in pairwise(below)])
+        return [list(row) for row in zip(*columns, strict=True)]
+
+
+def union_profile(files: Sequence[File], geometry: Geometry, overwrites: bool = True) -> Profile:
+    """Merge files into the profile of their expected union.
+
+    A key of a class is in a file with probability entries / (keys * width), independently between
+    files, so over a sub-range it is in the union with one minus the product of the complements.
+
+    Parameters
+    ----------
+    files : sequence of File
+        At least one.
+    geometry : Geometry
+    overwrites : bool
+        False for a load that writes each key once: then the files are disjoint and add up.
+    """
+    edges = sorted({edge for file in files for edge in (file.low, file.high)})
+    index = {edge: i for i, edge in enumerate(edges)}
+    spans = [(index[file.low], index[file.high]) for file in files]
+    widths = [b - a for a, b in pairwise(edges)]
+    density = _union_density if overwrites else _sum_density
+    columns: list[list[float]] = []
+    for k, keys in enumerate(geometry.popularity.keys):
+        shares = [f.entries[k] / (keys * (f.high - f.low)) for f in files]
+        below, column = 0.0, [0.0]
+        for share, width in zip(density(spans, shares, len(widths)), widths, strict=True):
+            below += keys * share * width
+            column.append(below)
+        columns.append(column)
+    entry = geometry.entry_bytes
+    if len(columns) == 1:
+        return Profile(edges, columns, [entry * below for below in columns[0]])
+    return Profile(edges, columns, [entry * sum(row) for row in zip(*columns, strict=True)])
+
+
+def _union_density(
+    spans: Sequence[tuple[int, int]], shares: Sequence[float], pieces: int
+) -> list[float]:
+    """Probability of a key being in the union, per sub-range."""
+    by_span: dict[tuple[int, int], float] = {}
+    for span, share in zip(spans, shares, strict=True):  # level-0 files share one span
+        by_span[span] = by_span.get(span, 1.0) * (1.0 - share if share < 1.0 else 0.0)
+    absent = [1.0] * pieces
+    for (start, end), factor in by_span.items():
+        for i in range(start, end):
+            absent[i] *= factor
+    return [1.0 - probability for probability in absent]
+
+
+def _sum_density(
+    spans: Sequence[tuple[int, int]], shares: Sequence[float], pieces: int
+) -> list[float]:
+    """Expected share of keys in disjoint files, per sub-range.
+
+    It may pass one a little, where a file is denser at one end than the even spread assumed.
+    """
+    present = [0.0] * pieces
+    for (start, end), share in zip(spans, shares, strict=True):
+        for i in range(start, end):
+            present[i] += share
+    return present
+
+
+class Boundary(NamedTuple):
+    """A key at which grandparent files end or begin.
+
+    Attributes
+    ----------
+    key : float
+    crossed : int
+        Two where one file ends and the next begins, else one.
+    entered_bytes : float
+        Size of the file that begins here, 0 if a gap does.
+    """
+
+    key: float
+    crossed: int
+    entered_bytes: float
+
+
+def boundaries(grandparents: Sequence[File], low: float, high: float) -> list[Boundary]:
+    """List the boundaries inside (low, high) of files that all overlap it, ascending."""
+    found: list[Boundary] = []
+    ended = low
+    for file in grandparents:
+        if file.low > low:
+            adjacent = file.low == ended and bool(found)
+            if adjacent:
+                found.pop()
+            found.append(Boundary(file.low, 2 if adjacent else 1, file.size_bytes))
+        ended = file.high
+        if ended < high:
+            found.append(Boundary(ended, 1, 0.0))
+    return found
+
+
+def cut_keys(
+    profile: Profile, grandparents: Sequence[File], rule: CutRule, sliver: float, rng: random.Random
+) -> list[float]:
+    """Keys at which output files begin and end, the ends of the range included.
+
+    Parameters
+    ----------
+    profile : Profile
+    grandparents : sequence of File
+        Files of the level below the output that overlap the range, in key order.
+    rule : CutRule
+    sliver : float
+        A size limit met this many bytes before a boundary cuts at the boundary.
+    rng : random.Random
+    """
+    low, high = profile.edges[0], profile.edges[-1]
+    first = next((f for f in grandparents if f.low <= low < f.high), None)
+    inside = overlap = first.size_bytes if first else 0.0
+    keys, start, crossed, limit = [low], 0.0, 0, rule.limit(rng)
+    for boundary in (*boundaries(grandparents, low, high), Boundary(high, 0, 0.0)):
+        here = profile.bytes_below(boundary.key)
+        while here - start >= limit + sliver:
+            start += limit
+            keys.append(profile.key_at(start))
+            crossed, overlap, limit = 0, inside, rule.limit(rng)
+        if boundary.crossed == 0:
+            break
+        inside = boundary.entered_bytes
+        crossed += boundary.crossed
+        overlap += inside
+        if rule.cuts_at_boundary(here - start, overlap, crossed):
+            start = here
+            keys.append(boundary.key)
+            crossed, overlap, limit = 0, inside, rule.limit(rng)
+    keys.append(high)
+    return keys
+
+
+def merge(
+    files: Sequence[File],
+    grandparents: Sequence[File],
+    geometry: Geometry,
+    target_bytes: float,
+    jitter_fraction: float,
+    rng: random.Random,
+    overwrites: bool = True,
+) -> list[File]:
+    """Merge files into output files for a level >= 1, in key order and without overlap."""
+    profile = union_profile(files, geometry, overwrites)
+    rule = CutRule(
+        target_bytes=target_bytes,
+        limit_bytes=2 * target_bytes if grandparents else target_bytes,
+        max_compaction_bytes=MAX_COMPACTION_FILES * target_bytes,
+        jitter_fraction=jitter_fraction,
+    )
+    keys = cut_keys(profile, grandparents, rule, geometry.entry_bytes, rng)
+    return files_between(profile, keys, geometry)
+
+
+def merge_whole(files: Sequence[File], geometry: Geometry, overwrites: bool = True) -> list[File]:
+    """Merge files into one, as compactions inside level 0 do."""
+    profile = union_profile(files, geometry, overwrites)
+    return files_between(profile, (profile.edges[0], profile.edges[-1]), geometry)
+
+
+def files_between(profile: Profile, keys: Sequence[float], geometry: Geometry) -> list[File]:
+    """Build the files between neighbouring `keys`, without the empty ones."""
+    built = []
+    for low, high, entries in zip(keys, keys[1:], profile.split(keys), strict=False):
+        size = geometry.entry_bytes * sum(entries)
+        if size > 0:
+            built.append(File(low, high, entries, size))
+    return built

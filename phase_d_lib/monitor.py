@@ -1,0 +1,350 @@
+"""Watch a run live: loops beside the prediction, alerts with cause and action, trends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import statsmodels.api as sm
+
+from phase_d_lib.deployment import Fleet
+from phase_d_lib.engines.protocol import EngineProcess
+from phase_d_lib.laboratory import Laboratory, derived_seed
+from phase_d_lib.latency import histogram_quantiles_us
+from phase_d_lib.ledger import Ledger, ledger_of
+from phase_d_lib.logfile import stall_seconds_by_cause
+from phase_d_lib.models.base import Prediction
+from phase_d_lib.profiles import MonitoringPlan, Scenario
+from phase_d_lib.rates import counter_rate
+from phase_d_lib.runs import Run, RunResult
+from phase_d_lib.specs import Frozen, OptionsSpec, RunSpec
+
+AlertKind = Literal[
+    "write_stop",
+    "slowdown",
+    "l0_near_slowdown",
+    "pending_near_soft_limit",
+    "cpu_steal",
+]
+Severity = Literal["warning", "critical"]
+STEAL_LIMIT_FRACTION = 0.05
+NEAR_FRACTION = 0.8
+CLOSE_AFTER_SAMPLES = 3
+STABLE_CV_FRACTION = 0.05
+TREND_ALPHA = 0.05
+
+
+class Loop(Frozen):
+    """One monitoring window beside what was predicted for it."""
+
+    number: int
+    start_s: float
+    end_s: float
+    put_ops_per_s: float
+    put_latency_p50_us: float | None
+    put_latency_p99_us: float | None
+    put_latency_p999_us: float | None
+    put_latency_max_us: float | None
+    stall_fraction: float
+    mean_l0_files: float
+    write_bytes_per_user_byte: float | None
+    cpu_cores_used: float
+    steal_fraction: float
+    model: str | None
+    predicted_ops_per_s: float | None
+    error_fraction: float | None
+    """(predicted - measured) / measured."""
+
+
+class Alert(Frozen):
+    """One alert from its opening to its close; end_s is None while open."""
+
+    kind: AlertKind
+    severity: Severity
+    cause: str
+    start_s: float
+    end_s: float | None
+    value: float
+    limit: float
+
+
+class StallShare(Frozen):
+    """Seconds in one stall state and cause, from the LOG."""
+
+    cause: str
+    kind: Literal["delay", "stop"]
+    seconds: float
+    count: int
+
+
+class Trend(Frozen):
+    """Slope over the window with its significance (OLS, Newey-West errors)."""
+
+    metric: str
+    slope_per_min: float
+    p_value: float
+    significant: bool
+    cv_fraction: float
+    stable: bool
+    """No significant trend and coefficient of variation <= 5 %."""
+
+
+class MonitoringResult(Frozen):
+    """Everything a monitored run showed."""
+
+    run_id: str
+    spec: RunSpec
+    result: RunResult
+    predictions: tuple[Prediction, ...]
+    predicted_at: str | None
+    active_model: str | None
+    loops: tuple[Loop, ...]
+    alerts: tuple[Alert, ...]
+    stalls: tuple[StallShare, ...]
+    trends: tuple[Trend, ...]
+    ledger: Ledger
+
+
+class AlertBook:
+    """Opens an alert at once, closes it after three quiet samples; appends both to a file.
+
+    Parameters
+    ----------
+    options : OptionsSpec
+    file : Path, optional
+        ``alerts.jsonl``; None keeps them in memory only.
+    """
+
+    def __init__(self, options: OptionsSpec, file: Path | None = None) -> None:
+        self._options, self._file = options, file
+        self._open: dict[tuple[str, str], Alert] = {}
+        self._quiet: dict[tuple[str, str], int] = {}
+        self._previous: dict[str, Any] | None = None
+        self.closed: list[Alert] = []
+
+    def observe(self, row: dict[str, Any]) -> list[Alert]:
+        """Take one raw sample; return the alerts it opened."""
+        raised = self._conditions(row)
+        opened = []
+        for key, (severity, value, limit) in raised.items():
+            self._quiet[key] = 0
+            if key not in self._open:
+                alert = Alert.model_validate(
+                    {
+                        "kind": key[0],
+                        "severity": severity,
+                        "cause": key[1],
+                        "start_s": row["time_s"],
+                        "end_s": None,
+                        "value": value,
+                        "limit": limit,
+                    }
+                )
+                self._open[key] = alert
+                opened.append(alert)
+                self._write(alert)
+        for quiet in [k for k in self._open if k not in raised]:
+            self._quiet[quiet] += 1
+            if self._quiet[quiet] >= CLOSE_AFTER_SAMPLES:
+                self._close(quiet, row["time_s"])
+        self._previous = row
+        return opened
+
+    def all(self) -> tuple[Alert, ...]:
+        """Every alert so far, by start time; those still open have no end."""
+        return tuple(sorted([*self.closed, *self._open.values()], key=lambda alert: alert.start_s))
+
+    def _close(self, key: tuple[str, str], time_s: float) -> None:
+        alert = self._open.pop(key).model_copy(update={"end_s": time_s})
+        self.closed.append(alert)
+        self._write(alert)
+
+    def _write(self, alert: Alert) -> None:
+        if self._file is not None:
+            with self._file.open("a") as stream:
+                stream.write(alert.model_dump_json() + "\n")
+
+    def _conditions(
+        self, row: dict[str, Any]
+    ) -> dict[tuple[AlertKind, str], tuple[Severity, float, float]]:
+        options, before = self._options, self._previous
+        found: dict[tuple[AlertKind, str], tuple[Severity, float, float]] = {}
+        slowdown = options.level0_slowdown_writes_trigger
+        soft = options.soft_pending_compaction_bytes_limit
+        if row["l0_files"] >= NEAR_FRACTION * slowdown:
+            found["l0_near_slowdown", "l0"] = ("warning", row["l0_files"], NEAR_FRACTION * slowdown)
+        if soft and row["pending_compaction_bytes"] >= NEAR_FRACTION * soft:
+            found["pending_near_soft_limit", "pending"] = (
+                "warning",
+                row["pending_compaction_bytes"],
+                NEAR_FRACTION * soft,
+            )
+        if before is None:
+            return found
+        for cause in ("memtable", "l0", "pending"):
+            stops = row[f"{cause}_stops_total"] - before[f"{cause}_stops_total"]
+            delays = row[f"{cause}_delays_total"] - before[f"{cause}_delays_total"]
+            if stops > 0:
+                found["write_stop", cause] = ("critical", float(stops), 0.0)
+            if delays > 0:
+                found["slowdown", cause] = ("warning", float(delays), 0.0)
+        elapsed = row["machine_cpu_s_total"] - before["machine_cpu_s_total"]
+        steal = row["machine_steal_s_total"] - before["machine_steal_s_total"]
+        if elapsed > 0 and steal / elapsed > STEAL_LIMIT_FRACTION:
+            found["cpu_steal", "host"] = ("warning", steal / elapsed, STEAL_LIMIT_FRACTION)
+        return found
+
+
+def monitor(
+    laboratory: Laboratory,
+    scenario: Scenario,
+    plan: MonitoringPlan,
+    fleet: Fleet,
+    seed: int,
+    on_sample: Callable[[pd.DataFrame], None] | None = None,
+) -> tuple[Run, MonitoringResult]:
+    """Predict the scenario in writing, run it under observation, describe what it did.
+
+    Parameters
+    ----------
+    on_sample : callable, optional
+        Called with the raw samples so far, for a live display.
+    """
+    spec = monitoring_spec(scenario, plan, seed)
+    predictions = fleet.predict(spec)
+    book = AlertBook(spec.options, laboratory.workspace.runs / spec.run_id / "alerts.jsonl")
+    rows: list[dict[str, Any]] = []
+
+    def observe(row: dict[str, Any], _: EngineProcess) -> None:
+        rows.append(row)
+        book.observe(row)
+        if on_sample is not None:
+            on_sample(pd.DataFrame(rows))
+
+    frozen = [p.model_dump(mode="json") for p in predictions]
+    run = laboratory.run(spec, predictions=frozen, on_sample=observe)
+    return run, describe(run, fleet.record.active, plan.loop_s)
+
+
+def monitoring_spec(scenario: Scenario, plan: MonitoringPlan, seed: int) -> RunSpec:
+    """Spec of the run that a monitoring stage watches."""
+    return scenario.spec(
+        duration_s=plan.duration_s,
+        warmup_s=plan.warmup_s,
+        sample_period_s=plan.sample_period_s,
+        seed=derived_seed(seed, "monitoring"),
+        block="monitoring/live",
+    )
+
+
+def describe(run: Run, active_model: str | None, loop_s: float) -> MonitoringResult:
+    """Describe a finished run: the same from a live run and from a recorded one."""
+    if run.result is None:
+        raise ValueError(f"run {run.spec.run_id} is not finished")
+    frozen = run.predictions or {"written_at": None, "predictions": []}
+    predictions = tuple(Prediction.model_validate(p) for p in frozen["predictions"])
+    active = next((p for p in predictions if p.model == active_model), None)
+    inside = run.window
+    start_s, end_s = (float(inside["unix_time_s"].iloc[i]) for i in (0, -1))
+    book = AlertBook(run.spec.options)
+    for row in run.samples.to_dict("records"):
+        book.observe({str(key): value for key, value in row.items()})
+    return MonitoringResult(
+        run_id=run.spec.run_id,
+        spec=run.spec,
+        result=run.result,
+        predictions=predictions,
+        predicted_at=frozen["written_at"],
+        active_model=active_model,
+        loops=loops(run, active, loop_s),
+        alerts=book.all(),
+        stalls=tuple(
+            StallShare.model_validate(row)
+            for row in stall_seconds_by_cause(run.log, start_s, end_s).to_dict("records")
+        ),
+        trends=tuple(
+            trend(inside, metric)
+            for metric in (
+                "put_ops_per_s",
+                "put_latency_p99_us",
+                "l0_files",
+                "pending_compaction_bytes",
+            )
+        ),
+        ledger=ledger_of(run),
+    )
+
+
+def loops(run: Run, active: Prediction | None, loop_s: float) -> tuple[Loop, ...]:
+    """Cut the window of a run into loops of `loop_s` seconds; a shorter rest is dropped."""
+    inside = run.window
+    start = float(inside["time_s"].iloc[0])
+    length = float(inside["time_s"].iloc[-1]) - start
+    # The last sample can fall a period short of the planned end.
+    count = int((length + run.spec.sample_period_s) // loop_s)
+    edges = [start + loop_s * i for i in range(count)]
+    return tuple(
+        _loop(run, active, n, edge, edge + loop_s) for n, edge in enumerate(edges, start=1)
+    )
+
+
+def _loop(run: Run, active: Prediction | None, number: int, start_s: float, end_s: float) -> Loop:
+    samples = run.samples
+    margin = run.spec.sample_period_s / 2
+    inside = samples[samples["time_s"].between(start_s - margin, end_s + margin)]
+    rate = counter_rate(inside, "puts_total")
+    histogram = run.latency
+    seconds = histogram["second"].between(int(start_s), int(end_s) - 1)
+    latency = histogram_quantiles_us(histogram[seconds & (histogram["operation"] == "put")])
+    change = inside.filter(like="_total").iloc[-1] - inside.filter(like="_total").iloc[0]
+    user_bytes = float(change["puts_total"] * run.spec.workload.record_bytes)
+    background = change["flush_write_bytes_total"] + change["compact_write_bytes_total"]
+    predicted = active.saturation_ops_per_s if active else None
+    return Loop(
+        number=number,
+        start_s=float(inside["time_s"].iloc[0]),
+        end_s=float(inside["time_s"].iloc[-1]),
+        put_ops_per_s=rate,
+        put_latency_p50_us=latency["p50"],
+        put_latency_p99_us=latency["p99"],
+        put_latency_p999_us=latency["p999"],
+        put_latency_max_us=latency["max"],
+        stall_fraction=counter_rate(inside, "stall_us_total") / 1e6 / run.spec.workload.threads,
+        mean_l0_files=float(inside["l0_files"].mean()),
+        write_bytes_per_user_byte=float(background) / user_bytes if user_bytes else None,
+        cpu_cores_used=counter_rate(inside, "process_cpu_s_total"),
+        steal_fraction=float(change["machine_steal_s_total"] / change["machine_cpu_s_total"]),
+        model=active.model if active else None,
+        predicted_ops_per_s=predicted,
+        error_fraction=predicted / rate - 1.0 if predicted and rate else None,
+    )
+
+
+def trend(samples: pd.DataFrame, metric: str) -> Trend:
+    """Test a metric for a linear trend over the window.
+
+    Ordinary least squares with Newey-West standard errors (lag n^(1/4)), because neighbouring
+    samples depend on each other. Source: Newey and West (1987), Econometrica 55(3).
+    """
+    series = samples[["time_s", metric]].dropna()
+    values = series[metric].to_numpy(dtype=float)
+    mean = float(values.mean()) if len(values) else 0.0
+    cv = float(values.std(ddof=1) / mean) if len(values) > 1 and mean else 0.0
+    slope, p_value = 0.0, 1.0
+    if len(values) >= 8 and np.ptp(values) > 0:
+        design = sm.add_constant(series["time_s"].to_numpy() / 60.0)
+        lags = int(len(values) ** 0.25) + 1
+        fitted = sm.OLS(values, design).fit(cov_type="HAC", cov_kwds={"maxlags": lags})
+        slope, p_value = float(fitted.params[1]), float(fitted.pvalues[1])
+    significant = p_value < TREND_ALPHA
+    return Trend(
+        metric=metric,
+        slope_per_min=slope,
+        p_value=p_value,
+        significant=significant,
+        cv_fraction=cv,
+        stable=not significant and cv <= STABLE_CV_FRACTION,
+    )

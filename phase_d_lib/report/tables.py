@@ -1,0 +1,158 @@
+"""Result objects as tidy tables, units in the column names: what notebooks show."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import pandas as pd
+
+from phase_d_lib.calibration import Calibration
+from phase_d_lib.deployment import DeploymentRecord
+from phase_d_lib.host import Host
+from phase_d_lib.models.base import Prediction
+from phase_d_lib.monitor import MonitoringResult
+from phase_d_lib.rates import Estimate
+from phase_d_lib.tuning.comparison import Comparison, Trial
+from phase_d_lib.validation import CaseScore, ModelScore
+from phase_d_lib.validity import Verdict
+
+_PACKAGES = ("rocksdict", "papermill", "scrapbook", "pandas", "statsmodels", "seaborn")
+
+
+def calibration_table(calibration: Calibration) -> pd.DataFrame:
+    """One row a measured configuration."""
+    return pd.DataFrame(
+        {
+            "configuration": row.name,
+            **_estimate(row.measured_ops_per_s, "saturation_ops_per_s"),
+            "stall_fraction": row.stall_fraction,
+            "write_bytes_per_user_byte": (
+                row.case.amplification.background_bytes_per_user_byte
+                if row.case.amplification
+                else None
+            ),
+            "validity": _verdict(row.verdict),
+        }
+        for row in calibration.rows
+    )
+
+
+def host_table(calibration: Calibration) -> pd.DataFrame:
+    """One row a measured host quantity, with the run it came from; None was not measured."""
+    return pd.DataFrame(
+        {
+            "quantity": name,
+            "value": value,
+            "run_id": calibration.sources.get(name),
+        }
+        for name, value in calibration.host.model_dump().items()
+    )
+
+
+def deployment_table(record: DeploymentRecord) -> pd.DataFrame:
+    """One row a model."""
+    columns = ["model", "version", "status", "reason", "cross_validated_error_fraction"]
+    return pd.DataFrame([d.model_dump() for d in record.models])[columns]
+
+
+def prediction_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
+    """One row a prediction: rate, binding resource, stall share, or why the model refused."""
+    columns = [
+        "model", "saturation_ops_per_s", "interval_90_ops_per_s", "binding", "stall_fraction",
+        "write_bytes_per_user_byte", "amplification_source", "inside_calibration", "refused",
+    ]  # fmt: skip
+    return pd.DataFrame([p.model_dump() for p in predictions])[columns]
+
+
+def loop_table(result: MonitoringResult) -> pd.DataFrame:
+    """One row a monitoring loop."""
+    return pd.DataFrame([loop.model_dump() for loop in result.loops])
+
+
+def stall_table(result: MonitoringResult) -> pd.DataFrame:
+    """Seconds in each stall state and cause."""
+    columns = ["cause", "kind", "seconds", "count"]
+    return pd.DataFrame([stall.model_dump() for stall in result.stalls], columns=columns)
+
+
+def alert_table(result: MonitoringResult) -> pd.DataFrame:
+    """One row an alert."""
+    columns = ["kind", "severity", "cause", "start_s", "end_s", "value", "limit"]
+    return pd.DataFrame([alert.model_dump() for alert in result.alerts], columns=columns)
+
+
+def trend_table(result: MonitoringResult) -> pd.DataFrame:
+    """One row a metric: slope, significance, stability."""
+    return pd.DataFrame([trend.model_dump() for trend in result.trends])
+
+
+def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
+    """One row a trial, in the order they ran."""
+    return pd.DataFrame(
+        {**trial.model_dump(exclude={"verdict"}), "validity": _verdict(trial.verdict)}
+        for trial in trials
+    )
+
+
+def comparison_table(comparisons: Sequence[Comparison]) -> pd.DataFrame:
+    """One row an option set against the default."""
+    return pd.DataFrame(
+        {
+            "option_set": c.option_set,
+            "pairs": c.pairs,
+            **_estimate(c.rate_ratio, "rate_ratio"),
+            "effect": c.effect,
+            "memtable_bytes_ratio": c.memtable_bytes_ratio,
+            "changes": c.changes,
+        }
+        for c in comparisons
+    )
+
+
+def case_table(cases: Sequence[CaseScore]) -> pd.DataFrame:
+    """One row a held-out case and model: predicted, measured, closure, validity."""
+    return pd.DataFrame(
+        {
+            "case": case.name,
+            "model": prediction.model,
+            **_estimate(case.measured_ops_per_s, "measured_ops_per_s"),
+            "predicted_ops_per_s": prediction.saturation_ops_per_s,
+            "error_fraction": (
+                prediction.saturation_ops_per_s / case.measured_ops_per_s.value - 1.0
+                if prediction.saturation_ops_per_s
+                else None
+            ),
+            "closure_ops_per_s": closure.saturation_ops_per_s,
+            "binding": prediction.binding,
+            "validity": _verdict(case.verdict),
+        }
+        for case in cases
+        for prediction, closure in zip(case.predictions, case.closures, strict=True)
+    )
+
+
+def score_table(scores: Sequence[ModelScore]) -> pd.DataFrame:
+    """One row a model."""
+    return pd.DataFrame([score.model_dump() for score in scores])
+
+
+def provenance_table(host: Host) -> pd.DataFrame:
+    """Machine, engine, commit and package versions of a result."""
+    rows = {
+        **host.model_dump(),
+        "notebook_python": platform.python_version(),
+        **{name: version(name) for name in _PACKAGES},
+    }
+    return pd.DataFrame({"what": list(rows), "value": [str(v) for v in rows.values()]})
+
+
+def _estimate(estimate: Estimate | None, name: str) -> dict[str, float | None]:
+    if estimate is None:
+        return {name: None, f"{name}_low": None, f"{name}_high": None}
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
+def _verdict(verdict: Verdict) -> str:
+    return "valid" if verdict.valid else "; ".join(map(str, verdict.reasons))

@@ -1,0 +1,1 @@
+"""Tuning: for now a paired comparison of option sets from one tree."""

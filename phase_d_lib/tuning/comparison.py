@@ -1,0 +1,189 @@
+"""Compare option sets with the scenario's own, in pairs from one settled tree."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from phase_d_lib.laboratory import Laboratory, derived_seed
+from phase_d_lib.profiles import OptionChanges, Scenario, TuningPlan
+from phase_d_lib.rates import Estimate
+from phase_d_lib.runs import Run
+from phase_d_lib.specs import Frozen
+from phase_d_lib.validity import Verdict
+
+DEFAULT = "default"
+Effect = Literal["improved", "none", "worse", "unknown"]
+
+
+class Trial(Frozen):
+    """One run of one option set."""
+
+    option_set: str
+    pair: int
+    order: int
+    """Position in the whole sequence, from 0."""
+    run_id: str
+    put_ops_per_s: float
+    put_latency_p999_us: float | None
+    stall_fraction: float
+    write_bytes_per_user_byte: float | None
+    verdict: Verdict
+
+
+class Comparison(Frozen):
+    """One option set against the default, over the pairs whose two runs are both valid."""
+
+    option_set: str
+    changes: OptionChanges
+    pairs: int
+    rate_ratio: Estimate | None
+    """Geometric mean of rate / default rate, 95 % t interval on the log scale."""
+    effect: Effect
+    memtable_bytes_ratio: float
+    """Memtable memory allowed, over the default's: a gain may be bought with memory."""
+
+
+class TuningResult(Frozen):
+    """The whole comparison."""
+
+    seed: int
+    trials: tuple[Trial, ...]
+    comparisons: tuple[Comparison, ...]
+    chosen: str
+    """Name of the option set to use; ``default`` when nothing improved."""
+    chosen_changes: OptionChanges
+
+
+def compare(
+    laboratory: Laboratory, scenario: Scenario, plan: TuningPlan, seed: int
+) -> TuningResult:
+    """Run the default and every candidate once per pair, each pair in reversed order.
+
+    Every run starts from a clone of the tree loaded with the default options.
+    """
+    names = [DEFAULT, *plan.candidates]
+    trials: list[Trial] = []
+    for pair in range(plan.pairs):
+        for name in names if pair % 2 == 0 else reversed(names):
+            changes = plan.candidates.get(name, {})
+            run = paired_run(laboratory, scenario, plan, changes, f"tuning/{name}", pair, seed)
+            trials.append(as_trial(name, pair, len(trials), run))
+    comparisons = tuple(
+        compare_with_default(name, changes, trials, scenario)
+        for name, changes in plan.candidates.items()
+    )
+    chosen = choose(comparisons)
+    return TuningResult(
+        seed=seed,
+        trials=tuple(trials),
+        comparisons=comparisons,
+        chosen=chosen,
+        chosen_changes=plan.candidates.get(chosen, {}),
+    )
+
+
+def paired_run(
+    laboratory: Laboratory,
+    scenario: Scenario,
+    window: TuningPlan,
+    changes: OptionChanges,
+    block: str,
+    pair: int,
+    seed: int,
+) -> Run:
+    """Run one option set from the default's tree; both sides of a pair share keys and arrivals."""
+    spec = scenario.spec(
+        changes,
+        duration_s=window.duration_s,
+        warmup_s=window.warmup_s,
+        seed=derived_seed(seed, "pair", pair),
+        repeat=pair,
+        block=block,
+        base_options=scenario.options,
+    )
+    return laboratory.run(spec)
+
+
+def as_trial(name: str, pair: int, order: int, run: Run) -> Trial:
+    """Condense a finished run."""
+    result = run.result
+    if result is None:
+        raise ValueError(f"run {run.spec.run_id} is not finished")
+    parts = (result.flush_bytes_per_user_byte, result.compaction_write_bytes_per_user_byte)
+    return Trial(
+        option_set=name,
+        pair=pair,
+        order=order,
+        run_id=run.spec.run_id,
+        put_ops_per_s=result.put_rate_ops_per_s.value,
+        put_latency_p999_us=result.put_latency_us["p999"],
+        stall_fraction=result.stall_fraction,
+        write_bytes_per_user_byte=None if None in parts else sum(p for p in parts if p is not None),
+        verdict=result.validity,
+    )
+
+
+def compare_with_default(
+    name: str, changes: OptionChanges, trials: list[Trial], scenario: Scenario
+) -> Comparison:
+    """Ratio of one option set to the default over its valid pairs."""
+    rates = {(t.option_set, t.pair): t.put_ops_per_s for t in trials if t.verdict.valid}
+    pairs = sorted(
+        pair for option_set, pair in rates if option_set == name and (DEFAULT, pair) in rates
+    )
+    logs = np.array([np.log(rates[name, pair] / rates[DEFAULT, pair]) for pair in pairs])
+    ratio = log_ratio_estimate(logs)
+    options = scenario.spec(changes).options
+    default = scenario.options
+    memory = options.write_buffer_size * options.max_write_buffer_number
+    return Comparison(
+        option_set=name,
+        changes=changes,
+        pairs=len(pairs),
+        rate_ratio=ratio,
+        effect=effect_of(ratio),
+        memtable_bytes_ratio=memory / (default.write_buffer_size * default.max_write_buffer_number),
+    )
+
+
+def log_ratio_estimate(logs: np.ndarray) -> Estimate | None:
+    """Geometric mean of ratios with a 95 % t interval; no interval from a single pair.
+
+    Parameters
+    ----------
+    logs : ndarray, shape (pairs,)
+        Natural logarithms of the ratios.
+    """
+    if len(logs) == 0:
+        return None
+    mean = float(logs.mean())
+    if len(logs) == 1:
+        return Estimate(value=float(np.exp(mean)), blocks=1)
+    error = float(logs.std(ddof=1) / np.sqrt(len(logs)))
+    margin = float(stats.t.ppf(0.975, len(logs) - 1)) * error
+    return Estimate(
+        value=float(np.exp(mean)),
+        low=float(np.exp(mean - margin)),
+        high=float(np.exp(mean + margin)),
+        blocks=len(logs),
+    )
+
+
+def effect_of(ratio: Estimate | None) -> Effect:
+    """Improved / worse when the whole interval lies on one side of 1, none when it holds 1."""
+    if ratio is None or ratio.low is None or ratio.high is None:
+        return "unknown"
+    if ratio.low > 1.0:
+        return "improved"
+    return "worse" if ratio.high < 1.0 else "none"
+
+
+def choose(comparisons: tuple[Comparison, ...]) -> str:
+    """Pick the improved set with the highest ratio, or the default."""
+    improved = [c for c in comparisons if c.effect == "improved" and c.rate_ratio is not None]
+    if not improved:
+        return DEFAULT
+    return max(improved, key=lambda c: c.rate_ratio.value if c.rate_ratio else 0.0).option_set
