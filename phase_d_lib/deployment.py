@@ -84,7 +84,11 @@ class Fleet:
     def _deploy(self) -> DeploymentRecord:
         residuals = {name: self._residuals(model) for name, model in self.models.items()}
         errors = {n: float(np.median(np.abs(r))) for n, r in residuals.items() if r}
-        active = min(errors, key=lambda name: errors[name]) if errors else None
+        active, why = None, "no_valid_calibration_run"
+        if errors:
+            active, why = min(errors, key=lambda n: errors[n]), "lowest_cross_validated_error"
+        elif self.calibration.usable:
+            active, why = next(iter(self.models)), "too_few_runs_to_cross_validate"
         now = utc_now()
         names = [*PLANNED_MODELS, *(n for n in self.models if n not in PLANNED_MODELS)]
         return DeploymentRecord(
@@ -92,7 +96,7 @@ class Fleet:
                 self._state(n, active, errors.get(n), residuals.get(n, ()), now) for n in names
             ),
             active=active,
-            active_reason="lowest_cross_validated_error" if active else "no_valid_calibration_run",
+            active_reason=why,
             active_since=now if active else None,
         )
 

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-import statsmodels.api as sm
+from statsmodels.regression.linear_model import OLS
+from statsmodels.tools import add_constant
 
 from phase_d_lib.deployment import Fleet
 from phase_d_lib.engines.protocol import EngineProcess
@@ -18,7 +19,6 @@ from phase_d_lib.ledger import Ledger, ledger_of
 from phase_d_lib.logfile import stall_seconds_by_cause
 from phase_d_lib.models.base import Prediction
 from phase_d_lib.profiles import MonitoringPlan, Scenario
-from phase_d_lib.rates import counter_rate
 from phase_d_lib.runs import Run, RunResult
 from phase_d_lib.specs import Frozen, OptionsSpec, RunSpec
 
@@ -49,7 +49,7 @@ class Loop(Frozen):
     put_latency_p999_us: float | None
     put_latency_max_us: float | None
     stall_fraction: float
-    mean_l0_files: float
+    mean_l0_files: float | None
     write_bytes_per_user_byte: float | None
     cpu_cores_used: float
     steal_fraction: float
@@ -280,42 +280,52 @@ def describe(run: Run, active_model: str | None, loop_s: float) -> MonitoringRes
 
 def loops(run: Run, active: Prediction | None, loop_s: float) -> tuple[Loop, ...]:
     """Cut the window of a run into loops of `loop_s` seconds; a shorter rest is dropped."""
-    inside = run.window
-    start = float(inside["time_s"].iloc[0])
-    length = float(inside["time_s"].iloc[-1]) - start
-    # The last sample can fall a period short of the planned end.
-    count = int((length + run.spec.sample_period_s) // loop_s)
-    edges = [start + loop_s * i for i in range(count)]
+    start_s, end_s = (float(run.window["time_s"].iloc[i]) for i in (0, -1))
+    count = int((end_s - start_s + 1e-6) // loop_s)
+    edges = start_s + loop_s * np.arange(count + 1)
+    counters = run.samples.filter(like="_total")
+    # A stall can swallow an edge: counters are interpolated there, so no loop counts it twice.
+    at_edges = pd.DataFrame(
+        {name: np.interp(edges, run.samples["time_s"], counters[name]) for name in counters}
+    )
     return tuple(
-        _loop(run, active, n, edge, edge + loop_s) for n, edge in enumerate(edges, start=1)
+        _loop(run, active, n + 1, edges[n], edges[n + 1], at_edges.iloc[n + 1] - at_edges.iloc[n])
+        for n in range(count)
     )
 
 
-def _loop(run: Run, active: Prediction | None, number: int, start_s: float, end_s: float) -> Loop:
-    samples = run.samples
-    margin = run.spec.sample_period_s / 2
-    inside = samples[samples["time_s"].between(start_s - margin, end_s + margin)]
-    rate = counter_rate(inside, "puts_total")
-    histogram = run.latency
-    seconds = histogram["second"].between(int(start_s), int(end_s) - 1)
-    latency = histogram_quantiles_us(histogram[seconds & (histogram["operation"] == "put")])
-    change = inside.filter(like="_total").iloc[-1] - inside.filter(like="_total").iloc[0]
+def _loop(
+    run: Run,
+    active: Prediction | None,
+    number: int,
+    start_s: float,
+    end_s: float,
+    change: pd.Series[float],
+) -> Loop:
+    length_s = end_s - start_s
+    rate = float(change["puts_total"]) / length_s
+    histogram = run.latency[run.latency["operation"] == "put"]
+    latency = histogram_quantiles_us(
+        histogram[histogram["second"].between(int(start_s), int(end_s) - 1)]
+    )
     user_bytes = float(change["puts_total"] * run.spec.workload.record_bytes)
-    background = change["flush_write_bytes_total"] + change["compact_write_bytes_total"]
+    background = float(change["flush_write_bytes_total"] + change["compact_write_bytes_total"])
+    stalled_s = float(change["stall_us_total"]) / 1e6 / run.spec.workload.threads
+    l0_files = run.samples.loc[run.samples["time_s"].between(start_s, end_s), "l0_files"]
     predicted = active.saturation_ops_per_s if active else None
     return Loop(
         number=number,
-        start_s=float(inside["time_s"].iloc[0]),
-        end_s=float(inside["time_s"].iloc[-1]),
+        start_s=start_s,
+        end_s=end_s,
         put_ops_per_s=rate,
         put_latency_p50_us=latency["p50"],
         put_latency_p99_us=latency["p99"],
         put_latency_p999_us=latency["p999"],
         put_latency_max_us=latency["max"],
-        stall_fraction=counter_rate(inside, "stall_us_total") / 1e6 / run.spec.workload.threads,
-        mean_l0_files=float(inside["l0_files"].mean()),
-        write_bytes_per_user_byte=float(background) / user_bytes if user_bytes else None,
-        cpu_cores_used=counter_rate(inside, "process_cpu_s_total"),
+        stall_fraction=stalled_s / length_s,
+        mean_l0_files=float(l0_files.mean()) if len(l0_files) else None,
+        write_bytes_per_user_byte=background / user_bytes if user_bytes else None,
+        cpu_cores_used=float(change["process_cpu_s_total"]) / length_s,
         steal_fraction=float(change["machine_steal_s_total"] / change["machine_cpu_s_total"]),
         model=active.model if active else None,
         predicted_ops_per_s=predicted,
@@ -335,9 +345,9 @@ def trend(samples: pd.DataFrame, metric: str) -> Trend:
     cv = float(values.std(ddof=1) / mean) if len(values) > 1 and mean else 0.0
     slope, p_value = 0.0, 1.0
     if len(values) >= 8 and np.ptp(values) > 0:
-        design = sm.add_constant(series["time_s"].to_numpy() / 60.0)
+        design = add_constant(series["time_s"].to_numpy() / 60.0)
         lags = int(len(values) ** 0.25) + 1
-        fitted = sm.OLS(values, design).fit(cov_type="HAC", cov_kwds={"maxlags": lags})
+        fitted = OLS(values, design).fit(cov_type="HAC", cov_kwds={"maxlags": lags})
         slope, p_value = float(fitted.params[1]), float(fitted.pvalues[1])
     significant = p_value < TREND_ALPHA
     return Trend(

@@ -1,0 +1,1 @@
+"""The Korean report: wording, figures, documents, rendering."""
