@@ -9,9 +9,11 @@ import numpy as np
 from pydantic import Field
 
 from phase_d_lib.calibration import Calibration, calibrate
+from phase_d_lib.errors import ModelRefusal
 from phase_d_lib.host import Host
 from phase_d_lib.laboratory import Laboratory
 from phase_d_lib.models.base import Amplification, Case, Model, Prediction, answer
+from phase_d_lib.models.geometry import predicted_amplification
 from phase_d_lib.profiles import IntegrationPlan, Scenario
 from phase_d_lib.runs import utc_now
 from phase_d_lib.specs import Frozen, RunSpec
@@ -63,19 +65,27 @@ class Fleet:
 
     def predict(self, spec: RunSpec) -> list[Prediction]:
         """Ask every deployed model about a run that has not started."""
-        case = Case.of(spec, self.calibration.host, self._amplification(None))
+        case = self._predictable(Case.of(spec, self.calibration.host, None))
         return [self._with_interval(answer(model, case), spec) for model in self.models.values()]
 
-    def _amplification(self, leave_out: str | None) -> Amplification | None:
-        rows = [row for row in self.calibration.usable if row.name != leave_out]
-        return mean_amplification([row.case.amplification for row in rows])
+    def _predictable(self, case: Case, leave_out: str | None = None) -> Case:
+        """Give a case the amplification that can be known before it runs.
+
+        From the simulated geometry; where that does not cover the case, the mean of the calibration
+        configurations other than `leave_out`.
+        """
+        try:
+            amplification: Amplification | None = predicted_amplification(case)
+        except ModelRefusal:
+            rows = [row for row in self.calibration.usable if row.name != leave_out]
+            amplification = mean_amplification([row.case.amplification for row in rows])
+        return case.model_copy(update={"amplification": amplification})
 
     def _residuals(self, model: Model) -> tuple[float, ...]:
         """log(measured / predicted) of each calibration row, its own measurement left out."""
         found = []
         for row in self.calibration.usable:
-            amplification = self._amplification(leave_out=row.name)
-            case = row.case.model_copy(update={"amplification": amplification})
+            case = self._predictable(row.case, leave_out=row.name)
             rate = answer(model, case).saturation_ops_per_s
             if rate:
                 found.append(float(np.log(row.measured_ops_per_s.value / rate)))

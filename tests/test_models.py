@@ -14,8 +14,10 @@ from phase_d_lib.models.base import (
     LevelFlow,
     answer,
 )
+from phase_d_lib.models.geometry import predicted_amplification
 from phase_d_lib.models.v1 import V1
 from phase_d_lib.models.v2_1 import V21
+from phase_d_lib.models.v3 import V3
 from phase_d_lib.specs import OptionsSpec, WorkloadSpec
 
 MB = 1_000_000
@@ -123,3 +125,64 @@ def test_the_registry_lists_what_is_installed() -> None:
     for model in models.values():
         assert model.summary()
         assert model.version
+
+
+def scenario_case(**changes: object) -> Case:
+    return case(
+        workload=WorkloadSpec(),
+        options=OptionsSpec(),
+        limiter_bytes_per_s=30 << 20,
+        device=DeviceEnvelope(),
+        host=HostSpeeds(cores=2, foreground_ops_per_s=85_000.0),
+        amplification=None,
+        window_s=(6.0, 20.0),
+        **changes,
+    )
+
+
+def test_geometry_predicts_amplification_of_the_stall_workload() -> None:
+    amplification = predicted_amplification(scenario_case())
+    assert amplification.source == "geometry"
+    # 12 bytes of batch header, a type byte, one- and two-byte lengths, on 416 user bytes.
+    assert amplification.wal_bytes_per_user_byte == pytest.approx(432 / 416)
+    # Measured on RocksDB 9.8.4 with rocksdict (DESIGN.md): WA 4.24 and 4.04 in two seeds.
+    assert amplification.background_bytes_per_user_byte == pytest.approx(4.14, rel=0.08)
+    compaction = sum(f.write_bytes_per_user_byte for f in amplification.levels if f.level > 0)
+    assert compaction == pytest.approx(amplification.compaction_write_bytes_per_user_byte)
+
+
+def test_v3_predicts_the_stall_workload_without_having_seen_it() -> None:
+    prediction = V3().predict(scenario_case())
+    # Measured there: 17.8 and 18.7 k puts/s, stalled 86 %.
+    assert prediction.saturation_ops_per_s == pytest.approx(18_250, rel=0.08)
+    assert prediction.stall_fraction == pytest.approx(0.80, abs=0.1)
+    assert prediction.binding == "limiter"
+
+
+def test_with_the_limiter_binding_v1_on_geometry_agrees_with_v3() -> None:
+    # One identity seen from two sides: S (a_flush + a_c) r = limiter.
+    bare = scenario_case()
+    given = bare.model_copy(update={"amplification": predicted_amplification(bare)})
+    one, three = V1().predict(given), V3().predict(bare)
+    assert one.saturation_ops_per_s == pytest.approx(three.saturation_ops_per_s, rel=0.05)
+
+
+def test_an_unlimited_writer_is_bound_by_itself() -> None:
+    prediction = V3().predict(
+        scenario_case().model_copy(
+            update={
+                "limiter_bytes_per_s": 100 << 30,
+                "host": HostSpeeds(cores=2, foreground_ops_per_s=500.0),
+            }
+        )
+    )
+    assert prediction.binding == "foreground"
+    # The simulated foreground is jittered by memtable, as a real one is.
+    assert prediction.saturation_ops_per_s == pytest.approx(500.0, rel=0.1)
+
+
+def test_what_the_simulation_lacks_is_refused_by_name() -> None:
+    unknown = scenario_case().model_copy(update={"host": HostSpeeds(cores=2)})
+    refused = answer(V3(), unknown)
+    assert refused.refused is not None
+    assert refused.refused.startswith("foreground_ops_per_s:")

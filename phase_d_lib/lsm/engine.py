@@ -1,8 +1,8 @@
 """The event loop: memtables fill, flushes and compactions run, the controller reacts.
 
 Between two events every rate is constant, so the loop jumps from event to event and has no step
-size. Events are: a memtable fills, a flush or compaction ends, the arrival rate changes, a backlog
-empties.
+size. Events are: a memtable fills, the limiter refills (or, where its bandwidth is shared evenly, a
+flush or compaction ends), the arrival rate changes, a backlog empties.
 """
 
 from __future__ import annotations
@@ -327,10 +327,10 @@ class Simulation:
         needed = 1 if flush_all else self.options.min_write_buffer_number_to_merge
         if waiting < needed or len(self._flushes) >= self._one_compaction.flushes:
             return
-        puts = sum(self._immutable_puts[-waiting:])
+        puts = math.fsum(self._immutable_puts[-waiting:])
         popularity = self.geometry.popularity
         unique = popularity.expected_unique(puts) if self.overwrites else popularity.spread(puts)
-        size = sum(unique) * self.geometry.entry_bytes
+        size = math.fsum(unique) * self.geometry.entry_bytes
         job = FlushJob(size, size, 1, waiting, File(0.0, 1.0, unique, size))
         self._flushes.append(job)
         self._waiting_memtables = 0

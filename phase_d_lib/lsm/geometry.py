@@ -96,7 +96,7 @@ def shared_prefix_bytes(gap: float) -> float:
     Our engines and db_bench write an 8-byte big-endian number and then filler, so the last byte of
     the number always differs and the j-th before it with probability gap/256**j.
     """
-    return 7.0 - sum(min(1.0, gap / 256.0**j) for j in range(1, 8))
+    return 7.0 - math.fsum(min(1.0, gap / 256.0**j) for j in range(1, 8))
 
 
 def entries_per_block(entry_bytes: float) -> int:
@@ -183,7 +183,7 @@ class Popularity:
 
     def spread(self, entries: float) -> list[float]:
         """Return `entries` distinct keys, drawn without repeats, per class."""
-        total = sum(self.keys)
+        total = math.fsum(self.keys)
         return [entries * keys / total for keys in self.keys]
 
 
@@ -199,7 +199,7 @@ def popularity(workload: WorkloadSpec) -> Popularity:
     bounds = [2**octave for octave in octaves] + [workload.keys + 1]
     weights = [_zipf_weight(a, b, workload.zipf_s) for a, b in pairwise(bounds)]
     counts = [float(b - a) for a, b in pairwise(bounds)]
-    total = sum(weights)
+    total = math.fsum(weights)
     probabilities = tuple(w / total / n for w, n in zip(weights, counts, strict=True))
     return Popularity(tuple(counts), probabilities)
 
@@ -207,12 +207,12 @@ def popularity(workload: WorkloadSpec) -> Popularity:
 def _zipf_weight(first: int, end: int, s: float) -> float:
     """Sum of r**-s over first <= r < end; past 64 terms by the midpoint integral (within 1e-4)."""
     exact_end = min(end, first + 64)
-    weight = sum(rank**-s for rank in range(first, exact_end))
+    weight = math.fsum(rank**-s for rank in range(first, exact_end))
     if exact_end == end:
-        return float(weight)
+        return weight
     low, high = exact_end - 0.5, end - 0.5
     if math.isclose(s, 1.0):
-        return float(weight + math.log(high / low))
+        return weight + math.log(high / low)
     return float(weight + (high ** (1.0 - s) - low ** (1.0 - s)) / (1.0 - s))
 
 

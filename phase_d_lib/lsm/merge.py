@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -103,6 +104,8 @@ def union_profile(files: Sequence[File], geometry: Geometry, overwrites: bool = 
 
     A key of a class is in a file with probability entries / (keys * width), independently between
     files, so over a sub-range it is in the union with one minus the product of the complements.
+    Just after a load this is not so (keys missing from one level are those of another), which makes
+    the last percents of the bottom level fill too slowly.
 
     Parameters
     ----------
@@ -128,7 +131,7 @@ def union_profile(files: Sequence[File], geometry: Geometry, overwrites: bool = 
     entry = geometry.entry_bytes
     if len(columns) == 1:
         return Profile(edges, columns, [entry * below for below in columns[0]])
-    return Profile(edges, columns, [entry * sum(row) for row in zip(*columns, strict=True)])
+    return Profile(edges, columns, [entry * math.fsum(row) for row in zip(*columns, strict=True)])
 
 
 def _union_density(
@@ -261,7 +264,7 @@ def files_between(profile: Profile, keys: Sequence[float], geometry: Geometry) -
     """Build the files between neighbouring `keys`, without the empty ones."""
     built = []
     for low, high, entries in zip(keys, keys[1:], profile.split(keys), strict=False):
-        size = geometry.entry_bytes * sum(entries)
+        size = geometry.entry_bytes * math.fsum(entries)
         if size > 0:
             built.append(File(low, high, entries, size))
     return built

@@ -8,6 +8,7 @@ Sources: ``db/compaction/compaction_picker_level.cc`` (LevelCompactionBuilder),
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -66,7 +67,7 @@ def _free_bytes(tree: Tree, level: int) -> float:
     if not files:
         return 0.0
     busy = [file.size_bytes for file in files if file.busy]
-    return tree.level_bytes[level] - sum(busy) if busy else tree.level_bytes[level]
+    return tree.level_bytes[level] - math.fsum(busy) if busy else tree.level_bytes[level]
 
 
 def _static_scores(tree: Tree, free_bytes: Sequence[float], l0_files: int) -> list[float]:

@@ -6,6 +6,7 @@ hold in each popularity class, spread evenly over its range (mean field).
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -43,8 +44,8 @@ class File:
 
 
 def total_bytes(files: Iterable[File]) -> float:
-    """Sum of file sizes, bytes."""
-    return sum([file.size_bytes for file in files])
+    """Sum of file sizes, bytes; exactly rounded, so that every Python version runs alike."""
+    return math.fsum([file.size_bytes for file in files])
 
 
 @dataclass(frozen=True, slots=True)
