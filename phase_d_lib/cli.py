@@ -34,15 +34,16 @@ def report(
     force: Annotated[bool, typer.Option(help="Measure again even when nothing changed.")] = False,
 ) -> None:
     """Run the five stage notebooks and write the Korean report."""
-    from phase_d_lib import batch
     from phase_d_lib.engines import find_engine
     from phase_d_lib.profiles import load_profile
-    from phase_d_lib.report import bundle
 
     workspace, start = find_workspace(), time.monotonic()
     load_profile(workspace.profiles, profile)
     if engine:
         find_engine(engine)
+    from phase_d_lib import batch  # papermill takes a second: a wrong name is told before
+    from phase_d_lib.report import bundle
+
     fresh = None if force or out else batch.up_to_date(workspace, profile, engine)
     if fresh is not None:
         _say(f"nothing changed since the last report; FORCE=1 measures again\nreport: {fresh}")

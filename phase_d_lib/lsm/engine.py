@@ -23,11 +23,10 @@ from phase_d_lib.lsm.state import CompactionJob, Counters, Event, FlushJob, Job
 from phase_d_lib.lsm.tree import File, Tree, total_bytes
 from phase_d_lib.specs import OptionsSpec
 from phase_d_lib.stalls import (
-    JobLimits,
     StallKind,
     WriteController,
+    compaction_slots,
     job_limits,
-    needs_speedup,
 )
 
 FILE_SIZE_JITTER = 0.1
@@ -70,8 +69,7 @@ class Simulation:
         self.options = options
         self.tree = Tree(options)
         self._rng = rng
-        self._one_compaction = job_limits(options, parallel=False)
-        self._many_compactions = job_limits(options, parallel=True)
+        self._most_jobs = job_limits(options, parallel=True)
         self._memtable_puts = 0.0
         self._immutable_puts: list[float] = []
         self._waiting_memtables = 0
@@ -300,24 +298,23 @@ class Simulation:
 
     def _start_jobs(self, flush_all: bool) -> None:
         self._start_flush(flush_all)
-        while len(self._compactions) < self._limits().compactions:
+        while len(self._compactions) < self._slots():
             found = pick(self.tree, [job.pick for job in self._compactions])
             if found is None:
                 break
             self._start_compaction(found)
 
-    def _limits(self) -> JobLimits:
-        if self._many_compactions.compactions == 1:
-            return self._one_compaction
-        tree = self.tree
-        parallel = needs_speedup(
-            self.controller.kind,
-            tree.l0_files,
-            tree.pending_bytes,
-            tree.bottommost_bytes(),
+    def _slots(self) -> int:
+        """Compactions that may run at once."""
+        if self._most_jobs.compactions == 1:
+            return 1
+        return compaction_slots(
             self.options,
+            self.tree.l0_files,
+            self.tree.pending_bytes,
+            bottommost_bytes=self.tree.bottommost_bytes(),
+            kind=self.controller.kind,
         )
-        return self._many_compactions if parallel else self._one_compaction
 
     def _start_flush(self, flush_all: bool) -> None:
         """Start a flush of every waiting memtable, once enough of them wait."""
@@ -325,7 +322,7 @@ class Simulation:
         if not waiting:
             return
         needed = 1 if flush_all else self.options.min_write_buffer_number_to_merge
-        if waiting < needed or len(self._flushes) >= self._one_compaction.flushes:
+        if waiting < needed or len(self._flushes) >= self._most_jobs.flushes:
             return
         puts = math.fsum(self._immutable_puts[-waiting:])
         popularity = self.geometry.popularity
