@@ -303,9 +303,12 @@ def _progress(say: Say, label: str, start: float) -> Iterator[Path]:
 
         def follow() -> None:
             with file.open() as stream:
-                while not ended.is_set():
+                while True:
+                    last = ended.is_set()
                     for line in stream.read().splitlines():
                         say(f"{label} {time.monotonic() - start:4.0f} s: {line}")
+                    if last:
+                        return
                     ended.wait(0.3)
 
         thread = threading.Thread(target=follow, daemon=True)

@@ -80,9 +80,7 @@ def measured_amplification(ledger: Ledger) -> Amplification:
     """Amplification of a run from its own ledger (closure figures only)."""
     levels = tuple(
         LevelFlow(
-            level=level.level,
-            write_bytes_per_user_byte=level.write_bytes / ledger.user_bytes,
-            slot_write_bytes_per_s=level.write_bytes / level.busy_s if level.busy_s > 0 else None,
+            level=level.level, write_bytes_per_user_byte=level.write_bytes / ledger.user_bytes
         )
         for level in ledger.levels
     )
@@ -107,8 +105,10 @@ def host_speeds(foreground: Run, slots: Run) -> tuple[HostSpeeds, dict[str, str]
     unstalled, unlimited = _trusted(foreground), _trusted(slots)
     put_s = unstalled.cpu_cores_used / unstalled.put_rate_ops_per_s.value if unstalled else None
     ledger = ledger_of(slots)
-    busy_s = sum(level.busy_s for level in ledger.levels if level.level > 0)
-    merged = sum(level.write_bytes for level in ledger.levels if level.level > 0)
+    merges = [level for level in ledger.levels if level.level > 0 and level.busy_s > 0]
+    busy_s = sum(level.busy_s for level in merges)
+    by_level = {level.level: level.write_bytes / level.busy_s for level in merges}
+    merged = sum(level.write_bytes for level in merges)
     compacted_per_s = ledger.compaction_write_bytes / ledger.window_s
     byte_s = None
     if unlimited and put_s is not None and compacted_per_s > 0:
@@ -118,6 +118,7 @@ def host_speeds(foreground: Run, slots: Run) -> tuple[HostSpeeds, dict[str, str]
         cores=slots.host.cores,
         foreground_ops_per_s=unstalled.put_rate_ops_per_s.value if unstalled else None,
         slot_write_bytes_per_s=merged / busy_s if unlimited and busy_s > 0 else None,
+        level_slot_write_bytes_per_s=by_level if unlimited else {},
         cpu_s_per_put=put_s,
         cpu_s_per_compacted_byte=byte_s,
     )

@@ -8,7 +8,7 @@ from phase_d_lib.calibration import measured_amplification
 from phase_d_lib.deployment import Fleet
 from phase_d_lib.laboratory import Laboratory, derived_seed
 from phase_d_lib.ledger import ledger_of
-from phase_d_lib.models.base import Case, Prediction, answer
+from phase_d_lib.models.base import Case, Model, Prediction, answer
 from phase_d_lib.profiles import OptionChanges, Scenario, TuningPlan, ValidationPlan
 from phase_d_lib.rates import Estimate
 from phase_d_lib.runs import Run
@@ -172,8 +172,16 @@ def describe_case(run: Run, fleet: Fleet, name: str, changes: OptionChanges) -> 
         verdict=result.validity,
         predicted_at=written["written_at"],
         predictions=tuple(Prediction.model_validate(p) for p in written["predictions"]),
-        closures=tuple(answer(model, given) for model in fleet.models.values()),
+        closures=tuple(closure(model, given) for model in fleet.models.values()),
     )
+
+
+def closure(model: Model, given: Case) -> Prediction:
+    """Ask a model with the run's own amplification; one that takes none has no closure figure."""
+    prediction = answer(model, given)
+    if prediction.refused is None and prediction.amplification_source != "given":
+        return Prediction(model=model.name, refused="amplification: this model simulates its own")
+    return prediction
 
 
 def tuned_trials(

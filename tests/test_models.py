@@ -106,12 +106,14 @@ def test_v2_1_mixes_reads_and_writes_harmonically() -> None:
 def test_v2_1_sums_slot_time_over_levels_and_reports_the_stall_share() -> None:
     levels = (
         LevelFlow(level=0, write_bytes_per_user_byte=1.0),
-        LevelFlow(level=1, write_bytes_per_user_byte=2.0, slot_write_bytes_per_s=40e6),
-        LevelFlow(level=2, write_bytes_per_user_byte=1.0, slot_write_bytes_per_s=80e6),
+        LevelFlow(level=1, write_bytes_per_user_byte=2.0),
+        LevelFlow(level=2, write_bytes_per_user_byte=1.0),
     )
     with_levels = AMPLIFICATION.model_copy(update={"levels": levels})
-    bounds = V21().bounds_ops_per_s(case(amplification=with_levels))
-    assert bounds["compaction_slots"] == pytest.approx(3 / ((2 / 40e6 + 1 / 80e6) * 1000))
+    # Level 1 has a speed of its own, level 2 takes the mean over levels.
+    host = HOST.model_copy(update={"level_slot_write_bytes_per_s": {1: 40e6}})
+    bounds = V21().bounds_ops_per_s(case(amplification=with_levels, host=host))
+    assert bounds["compaction_slots"] == pytest.approx(3 / ((2 / 40e6 + 1 / 60e6) * 1000))
     prediction = V21().predict(case())
     assert prediction.saturation_ops_per_s is not None
     assert prediction.stall_fraction == pytest.approx(

@@ -17,8 +17,6 @@ class LevelFlow(Frozen):
 
     level: int
     write_bytes_per_user_byte: float
-    slot_write_bytes_per_s: float | None = None
-    """Compaction write speed of one busy slot into this level (mu_l), bytes/s."""
 
 
 class Amplification(Frozen):
@@ -52,6 +50,8 @@ class HostSpeeds(Frozen):
     """U: puts/s of an unstalled foreground."""
     slot_write_bytes_per_s: float | None = None
     """mu: compaction write bytes/s of one busy slot, without a limiter."""
+    level_slot_write_bytes_per_s: dict[int, float] = Field(default_factory=dict)
+    """mu_l: the same by output level, for the levels that run compacted into."""
     cpu_s_per_put: float | None = None
     cpu_s_per_compacted_byte: float | None = None
 

@@ -68,7 +68,7 @@ class V21:
             return total / default if default and total > 0 else None
         seconds = 0.0
         for flow in compaction:
-            speed = flow.slot_write_bytes_per_s or default
+            speed = case.host.level_slot_write_bytes_per_s.get(flow.level, default)
             if speed is None:
                 return None
             seconds += flow.write_bytes_per_user_byte / speed
