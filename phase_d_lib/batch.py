@@ -266,11 +266,9 @@ def _imports(tree: ast.AST) -> set[str]:
 
 
 def _module_file(name: str, package: Path) -> Path | None:
-    relative = Path(*name.split(".")[1:])
-    for candidate in (package / relative.with_suffix(".py"), package / relative / "__init__.py"):
-        if candidate.is_file() and relative.parts:
-            return candidate
-    return None
+    stem = package.joinpath(*name.split(".")[1:])
+    candidates = (stem.with_name(f"{stem.name}.py"), stem / "__init__.py")
+    return next((file for file in candidates if file.is_file() and stem != package), None)
 
 
 def _store(shelf: Path, notebook: Path) -> None:

@@ -67,7 +67,7 @@ def calibrate(
         )
         rows.append(_row(name, changes, laboratory.run(spec), host))
     return Calibration(
-        measured_at=utc_now(),
+        measured_at=foreground.result.started_at if foreground.result else utc_now(),
         seed=seed,
         rocksdb_version=slots.host.rocksdb_version,
         host=host,

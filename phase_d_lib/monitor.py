@@ -8,8 +8,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from statsmodels.regression.linear_model import OLS
-from statsmodels.tools import add_constant
 
 from phase_d_lib.deployment import Fleet
 from phase_d_lib.engines.protocol import EngineProcess
@@ -88,6 +86,7 @@ class Trend(Frozen):
     p_value: float
     significant: bool
     cv_fraction: float
+    """Coefficient of variation of the means over monitoring loops."""
     stable: bool
     """No significant trend and coefficient of variation <= 5 %."""
 
@@ -266,7 +265,7 @@ def describe(run: Run, active_model: str | None, loop_s: float) -> MonitoringRes
             for row in stall_seconds_by_cause(run.log, start_s, end_s).to_dict("records")
         ),
         trends=tuple(
-            trend(inside, metric)
+            trend(inside, metric, loop_s)
             for metric in (
                 "put_ops_per_s",
                 "put_latency_p99_us",
@@ -333,16 +332,23 @@ def _loop(
     )
 
 
-def trend(samples: pd.DataFrame, metric: str) -> Trend:
-    """Test a metric for a linear trend over the window.
+def trend(samples: pd.DataFrame, metric: str, loop_s: float) -> Trend:
+    """Test a metric for a linear trend over the window, and how much its loop means vary.
 
     Ordinary least squares with Newey-West standard errors (lag n^(1/4)), because neighbouring
-    samples depend on each other. Source: Newey and West (1987), Econometrica 55(3).
+    samples depend on each other. Source: Newey and West (1987), Econometrica 55(3). Variation is
+    that of means over `loop_s`, which is longer than the stall cycle: single samples always swing.
     """
+    # Half a second to import, and only a monitored run needs it.
+    from statsmodels.regression.linear_model import OLS
+    from statsmodels.tools import add_constant
+
     series = samples[["time_s", metric]].dropna()
     values = series[metric].to_numpy(dtype=float)
-    mean = float(values.mean()) if len(values) else 0.0
-    cv = float(values.std(ddof=1) / mean) if len(values) > 1 and mean else 0.0
+    start_s = samples["time_s"].iloc[0]
+    means = series.groupby((series["time_s"] - start_s) // loop_s)[metric].mean()
+    centre = float(means.mean()) if len(means) else 0.0
+    cv = float(means.std(ddof=1) / centre) if len(means) > 1 and centre else 0.0
     slope, p_value = 0.0, 1.0
     if len(values) >= 8 and np.ptp(values) > 0:
         design = add_constant(series["time_s"].to_numpy() / 60.0)

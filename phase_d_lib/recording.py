@@ -9,12 +9,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import yaml
-
-from phase_d_lib import batch
 from phase_d_lib.errors import InputError
+from phase_d_lib.execution import MAX_RETRIES
+from phase_d_lib.laboratory import Laboratory
 from phase_d_lib.profiles import load_profile
-from phase_d_lib.runs import Run, find_runs
+from phase_d_lib.runs import Run
+from phase_d_lib.stages import run_through
 from phase_d_lib.workspace import MARKER, Workspace, claim, remove
 
 _STATISTICS_DUMP = re.compile(
@@ -40,14 +40,13 @@ def record(workspace: Workspace, profile_name: str, say: Callable[[str], None]) 
             f"profile = {profile_name!r} is not recorded; name one with recorded: true"
         )
     with tempfile.TemporaryDirectory(prefix="phase-d-record-") as scratch:
-        studio = _studio(workspace, profile_name, Path(scratch))
-        batch.run_stages(studio, profile_name, claim(studio.root / "report"), say=say)
-        runs = [run for run in find_runs(studio.runs) if run.result is not None]
+        laboratory = Laboratory(Workspace(Path(scratch)), retries=MAX_RETRIES, announce=say)
+        run_through(laboratory, profile)
         remove(workspace.recorded_runs)
         claim(workspace.recorded_runs)
-        for run in runs:
+        for run in laboratory.used:
             keep(run, workspace.recorded_runs / run.spec.run_id)
-    say(f"recorded {len(runs)} runs of seed {profile.seed}")
+    say(f"recorded {len(laboratory.used)} runs of seed {profile.seed}")
 
 
 def keep(run: Run, target: Path) -> None:
@@ -60,15 +59,3 @@ def keep(run: Run, target: Path) -> None:
         shutil.copyfile(run.path / f"{name}.parquet", target / f"{name}.parquet")
     log = _STATISTICS_DUMP.sub(b"", (run.path / "LOG").read_bytes())
     (target / "LOG.gz").write_bytes(gzip.compress(log, mtime=0))
-
-
-def _studio(workspace: Workspace, profile_name: str, scratch: Path) -> Workspace:
-    """A copy of what stages need, in which the recorded profile measures instead of reading."""
-    shutil.copytree(workspace.notebooks, scratch / "notebooks")
-    shutil.copytree(workspace.profiles, scratch / "data" / "profiles")
-    (scratch / "phase_d_lib").symlink_to(workspace.root / "phase_d_lib")
-    shutil.copyfile(workspace.root / "requirements.lock", scratch / "requirements.lock")
-    file = scratch / "data" / "profiles" / f"{profile_name}.yaml"
-    values = yaml.safe_load(file.read_text())
-    file.write_text(yaml.safe_dump({**values, "recorded": False}, allow_unicode=True))
-    return Workspace(scratch)

@@ -23,10 +23,12 @@ from phase_d_lib.errors import InputError
 from phase_d_lib.laboratory import Laboratory, fresh_seed
 from phase_d_lib.monitor import MonitoringResult, monitor
 from phase_d_lib.profiles import Profile, load_profile
-from phase_d_lib.specs import first_problem
+from phase_d_lib.report.inputs import ReportInputs, current_environment
+from phase_d_lib.runs import Run, utc_now
+from phase_d_lib.specs import digest, first_problem
 from phase_d_lib.tuning.comparison import TuningResult, compare
 from phase_d_lib.validation import ValidationResult, validate
-from phase_d_lib.workspace import Workspace, find_workspace
+from phase_d_lib.workspace import Workspace, claim, find_workspace
 
 SCRAP_VERSION = 1
 NOTEBOOKS = {
@@ -87,6 +89,19 @@ class Stage:
         """Deploy the models again from the integration stage's calibration."""
         return Fleet(self.upstream(IntegrationResult).calibration)
 
+    def find_run(self, run_id: str) -> Run:
+        """Open a run of this checkout or of the recorded ones.
+
+        Raises
+        ------
+        InputError
+            When it is in neither place.
+        """
+        for place in (self.workspace.runs, self.workspace.recorded_runs):
+            if (place / run_id / "spec.json").is_file():
+                return Run(place / run_id)
+        raise InputError(f"run {run_id} is gone from data/runs; measure again with FORCE=1")
+
     def hand_on(self, result: BaseModel) -> None:
         """Glue the stage's result into the notebook."""
         payload = {"schema_version": SCRAP_VERSION, "value": json.loads(result.model_dump_json())}
@@ -94,6 +109,40 @@ class Stage:
         scrapbook.glue(
             RUNS_SCRAP, [run.spec.run_id for run in self.laboratory.used], encoder="json"
         )
+
+
+def report_inputs(stage: Stage) -> tuple[ReportInputs, Path]:
+    """Gather all a report is made from, and the directory it goes into.
+
+    Run alone, the report stage makes a new directory under ``reports/``.
+    """
+    integration, monitoring = stage.upstream(IntegrationResult), stage.upstream(MonitoringResult)
+    tuning, validation = stage.upstream(TuningResult), stage.upstream(ValidationResult)
+    folder = stage.report_dir or claim(stage.workspace.reports / report_id(stage.profile))
+    run_ids = {
+        "integration": list(integration.calibration.sources.values()),
+        "monitoring": [monitoring.run_id],
+        "tuning": [trial.run_id for trial in tuning.trials],
+        "validation": [case.run_id for case in validation.cases],
+    }
+    runs = {name: [stage.find_run(i) for i in ids] for name, ids in run_ids.items()}
+    inputs = ReportInputs(
+        report_id=folder.name,
+        generated_at=utc_now(),
+        profile=stage.profile,
+        integration=integration,
+        monitoring=monitoring,
+        tuning=tuning,
+        validation=validation,
+        monitored_run=runs["monitoring"][0].path,
+        environment=current_environment(),
+        measured_at={
+            name: min(run.result.started_at for run in used if run.result)
+            for name, used in runs.items()
+        },
+        sources={} if stage.report_dir else dict(stage.sources),
+    )
+    return inputs, folder
 
 
 def begin(
@@ -194,18 +243,29 @@ def recorded_result(workspace: Workspace, name: str) -> BaseModel:
     """Compute a stage's result from the recorded runs, as replay does."""
     profile = load_profile(workspace.profiles, RECORDED_PROFILE)
     laboratory = Laboratory(workspace, recorded=True, announce=lambda line: None)
+    return run_through(laboratory, profile, name)[name]
+
+
+def run_through(
+    laboratory: Laboratory, profile: Profile, last: str = "validation"
+) -> dict[str, BaseModel]:
+    """Carry out the measuring stages up to `last` without notebooks; return their results."""
     scenario, seed = profile.scenario, fresh_seed(profile.seed)
-    if name == "tuning":
-        return compare(laboratory, scenario, profile.tuning, seed)
+    results: dict[str, BaseModel] = {}
     integration = integrate(laboratory, scenario, profile.integration, seed)
-    fleet = Fleet(integration.calibration)
-    if name == "integration":
-        return integration
-    if name == "monitoring":
-        return monitor(laboratory, scenario, profile.monitoring, fleet, seed)[1]
+    results["integration"], fleet = integration, Fleet(integration.calibration)
+    if last == "integration":
+        return results
+    results["monitoring"] = monitor(laboratory, scenario, profile.monitoring, fleet, seed)[1]
+    if last == "monitoring":
+        return results
     tuning = compare(laboratory, scenario, profile.tuning, seed)
+    results["tuning"] = tuning
+    if last == "tuning":
+        return results
     chosen = (tuning.chosen, tuning.chosen_changes)
-    return validate(laboratory, scenario, profile.validation, fleet, chosen, seed)
+    results["validation"] = validate(laboratory, scenario, profile.validation, fleet, chosen, seed)
+    return results
 
 
 def announcer() -> Any:
@@ -224,6 +284,4 @@ def announcer() -> Any:
 
 def report_id(profile: Profile) -> str:
     """Name a report by its start time (UTC) and a short hash of its profile."""
-    from phase_d_lib.specs import digest
-
     return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{digest(profile)[:6]}"

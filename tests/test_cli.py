@@ -30,7 +30,7 @@ def phase_d(*arguments: str, root: Path = REPOSITORY) -> subprocess.CompletedPro
     [
         (("report", "--profile", "quik"), "profile = 'quik' is unknown; there are: full, quick,"),
         (("report", "--engine", "rocks"), "engine = 'rocks' is unknown; installed: embedded"),
-        (("record", "--profile", "quick"), "must be one with recorded: true"),
+        (("record", "--profile", "quick"), "is not recorded; name one with recorded: true"),
     ],
 )
 def test_a_wrong_name_is_one_line_and_exit_code_2(

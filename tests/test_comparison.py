@@ -11,10 +11,10 @@ from phase_d_lib.specs import OptionsSpec, WorkloadSpec
 from phase_d_lib.tuning.comparison import (
     Comparison,
     Trial,
+    block_ratio,
     choose,
     compare_with_default,
     effect_of,
-    log_ratio_estimate,
 )
 from phase_d_lib.validity import Reason, Verdict
 
@@ -57,21 +57,51 @@ def test_a_pair_with_an_invalid_side_does_not_count() -> None:
     assert (result.pairs, result.rate_ratio, result.effect) == (0, None, "unknown")
 
 
-def test_the_t_interval_by_hand() -> None:
-    ratio = log_ratio_estimate(np.log([1.2, 1.3, 1.25, 1.35]))
+def pairs_of(**rates: list[float]) -> list[Trial]:
+    return [trial(name, p, rate) for name, row in rates.items() for p, rate in enumerate(row)]
+
+
+def test_two_sets_give_the_paired_t_interval() -> None:
+    ratio = block_ratio(pairs_of(default=[10, 20, 30, 40], x=[12, 26, 37.5, 54]), "x")
     assert ratio is not None
-    # mean log 0.24253, sd 0.05066, t(0.975, 3) = 3.1824
-    assert ratio.value == pytest.approx(1.2738, abs=2e-4)
-    assert ratio.low == pytest.approx(1.1751, abs=2e-4)
-    assert ratio.high == pytest.approx(1.3807, abs=2e-4)
+    # Ratios 1.2, 1.3, 1.25, 1.35: mean log 0.24198, sd 0.05069, t(0.975, 3) = 3.1824.
+    assert ratio.value == pytest.approx(1.27377, abs=1e-5)
+    assert ratio.low == pytest.approx(1.17507, abs=2e-5)
+    assert ratio.high == pytest.approx(1.38076, abs=2e-5)
+
+
+def test_more_sets_share_their_degrees_of_freedom() -> None:
+    rates = {"default": [100.0, 105.0], "x": [150.0, 152.0], "y": [90.0, 95.0]}
+    alone = block_ratio(pairs_of(default=rates["default"], x=rates["x"]), "x")
+    shared = block_ratio(pairs_of(**rates), "x")
+    assert alone is not None
+    assert shared is not None
+    assert shared.value == alone.value
+    assert shared.low is not None
+    assert alone.low is not None
+    assert alone.low < shared.low < shared.value
+
+
+def test_the_block_interval_covers_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(8)
+    hits = 0
+    for _ in range(400):
+        noise = rng.normal(0, 0.05, (3, 2)) + rng.normal(0, 0.3, (1, 2))
+        rows = np.exp(noise + np.log([[100.0], [150.0], [80.0]]))
+        ratio = block_ratio(pairs_of(default=list(rows[0]), x=list(rows[1]), y=list(rows[2])), "x")
+        assert ratio is not None
+        assert ratio.low is not None
+        assert ratio.high is not None
+        hits += ratio.low <= 1.5 <= ratio.high
+    assert 0.92 <= hits / 400 <= 0.98
 
 
 def test_one_pair_gives_no_interval_and_no_verdict() -> None:
-    ratio = log_ratio_estimate(np.log([2.0]))
+    ratio = block_ratio(pairs_of(default=[1.0], x=[2.0]), "x")
     assert ratio is not None
-    assert ratio.low is None
+    assert (ratio.value, ratio.low) == (pytest.approx(2.0), None)
     assert effect_of(ratio) == "unknown"
-    assert log_ratio_estimate(np.array([])) is None
+    assert block_ratio([], "x") is None
 
 
 @pytest.mark.parametrize(

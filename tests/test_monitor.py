@@ -71,19 +71,29 @@ def test_a_real_slope_is_significant_and_noise_mostly_is_not() -> None:
     rng = np.random.default_rng(5)
     times = np.arange(60) * 0.5
     rising = pd.DataFrame({"time_s": times, "x": 100 + 2 * times + rng.normal(0, 1, 60)})
-    found = trend(rising, "x")
+    found = trend(rising, "x", 5.0)
     assert found.significant
     assert found.slope_per_min == pytest.approx(120, rel=0.05)
     false_alarms = sum(
-        trend(pd.DataFrame({"time_s": times, "x": 100 + rng.normal(0, 1, 60)}), "x").significant
+        trend(
+            pd.DataFrame({"time_s": times, "x": 100 + rng.normal(0, 1, 60)}), "x", 5.0
+        ).significant
         for _ in range(100)
     )
     assert false_alarms <= 20
 
 
+def test_a_cycle_shorter_than_a_loop_is_stable() -> None:
+    times = np.arange(200) * 0.25
+    cycle = pd.DataFrame({"time_s": times, "x": 100 + 90 * np.sin(2 * np.pi * times / 2.5)})
+    found = trend(cycle, "x", 5.0)
+    assert found.cv_fraction < 0.02
+    assert found.stable
+
+
 def test_a_constant_or_absent_metric_has_no_trend() -> None:
     times = np.arange(20) * 0.5
-    flat = trend(pd.DataFrame({"time_s": times, "x": 3.0}), "x")
+    flat = trend(pd.DataFrame({"time_s": times, "x": 3.0}), "x", 5.0)
     assert (flat.significant, flat.stable, flat.cv_fraction) == (False, True, 0.0)
-    absent = trend(pd.DataFrame({"time_s": times, "x": [np.nan] * 20}), "x")
+    absent = trend(pd.DataFrame({"time_s": times, "x": [np.nan] * 20}), "x", 5.0)
     assert (absent.significant, absent.slope_per_min) == (False, 0.0)

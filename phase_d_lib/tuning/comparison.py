@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 from phase_d_lib.laboratory import Laboratory, derived_seed
 from phase_d_lib.profiles import OptionChanges, Scenario, TuningPlan
@@ -40,7 +41,7 @@ class Comparison(Frozen):
     changes: OptionChanges
     pairs: int
     rate_ratio: Estimate | None
-    """Geometric mean of rate / default rate, 95 % t interval on the log scale."""
+    """Geometric mean of rate / default rate inside pairs (:func:`block_ratio`)."""
     effect: Effect
     memtable_bytes_ratio: float
     """Memtable memory allowed, over the default's: a gain may be bought with memory."""
@@ -127,48 +128,50 @@ def as_trial(name: str, pair: int, order: int, run: Run) -> Trial:
 
 
 def compare_with_default(
-    name: str, changes: OptionChanges, trials: list[Trial], scenario: Scenario
+    name: str, changes: OptionChanges, trials: Sequence[Trial], scenario: Scenario
 ) -> Comparison:
-    """Ratio of one option set to the default over its valid pairs."""
-    rates = {(t.option_set, t.pair): t.put_ops_per_s for t in trials if t.verdict.valid}
-    pairs = sorted(
-        pair for option_set, pair in rates if option_set == name and (DEFAULT, pair) in rates
-    )
-    logs = np.array([np.log(rates[name, pair] / rates[DEFAULT, pair]) for pair in pairs])
-    ratio = log_ratio_estimate(logs)
-    options = scenario.spec(changes).options
-    default = scenario.options
+    """Ratio of one option set to the default over the pairs in which both runs are valid."""
+    ratio = block_ratio(trials, name)
+    options, default = scenario.spec(changes).options, scenario.options
     memory = options.write_buffer_size * options.max_write_buffer_number
     return Comparison(
         option_set=name,
         changes=changes,
-        pairs=len(pairs),
+        pairs=ratio.blocks if ratio else 0,
         rate_ratio=ratio,
         effect=effect_of(ratio),
         memtable_bytes_ratio=memory / (default.write_buffer_size * default.max_write_buffer_number),
     )
 
 
-def log_ratio_estimate(logs: np.ndarray) -> Estimate | None:
-    """Geometric mean of ratios with a 95 % t interval; no interval from a single pair.
+def block_ratio(trials: Sequence[Trial], name: str) -> Estimate | None:
+    """Geometric mean of rate over the default's rate inside pairs, with a 95 % interval.
 
-    Parameters
-    ----------
-    logs : ndarray, shape (pairs,)
-        Natural logarithms of the ratios.
+    A randomised block design on log rates: each pair is a block, each option set a treatment. The
+    error is the residual of the additive model over the pairs in which every set is valid, so a
+    few pairs of several sets share their degrees of freedom. With only this set and the default it
+    is the paired t interval. A single block, or no degree of freedom, gives no interval.
+    Source: Montgomery, Design and Analysis of Experiments, ch. 4.
     """
-    if len(logs) == 0:
+    rates = {(t.option_set, t.pair): np.log(t.put_ops_per_s) for t in trials if t.verdict.valid}
+    both = [p for p in sorted({t.pair for t in trials}) if {(name, p), (DEFAULT, p)} <= set(rates)]
+    if not both:
         return None
-    mean = float(logs.mean())
-    if len(logs) == 1:
-        return Estimate(value=float(np.exp(mean)), blocks=1)
-    error = float(logs.std(ddof=1) / np.sqrt(len(logs)))
-    margin = float(stats.t.ppf(0.975, len(logs) - 1)) * error
+    mean = float(np.mean([rates[name, p] - rates[DEFAULT, p] for p in both]))
+    sets = sorted({option_set for option_set, _ in rates})
+    whole = [p for p in both if all((option_set, p) in rates for option_set in sets)]
+    table = np.array([[rates[option_set, p] for p in whole] for option_set in sets])
+    freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
+    if freedom < 1:
+        return Estimate(value=float(np.exp(mean)), blocks=len(both))
+    residual = table - table.mean(axis=0) - table.mean(axis=1, keepdims=True) + table.mean()
+    error = np.sqrt((residual**2).sum() / freedom * 2 / len(both))
+    margin = float(stdtrit(freedom, 0.975) * error)
     return Estimate(
         value=float(np.exp(mean)),
         low=float(np.exp(mean - margin)),
         high=float(np.exp(mean + margin)),
-        blocks=len(logs),
+        blocks=len(both),
     )
 
 

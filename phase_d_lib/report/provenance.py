@@ -1,0 +1,169 @@
+"""Tables of the report about where numbers come from: runs, validity, environment, times, files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from phase_d_lib.report.inputs import ReportInputs
+from phase_d_lib.report.markup import Table
+from phase_d_lib.report.quantities import (
+    ABSENT,
+    byte_rate,
+    count,
+    factor,
+    moment,
+    number,
+    option_value,
+    percent,
+    rate,
+    size,
+)
+from phase_d_lib.report.wording import STAGES, verdict
+from phase_d_lib.specs import RunSpec
+from phase_d_lib.tuning.comparison import Trial
+from phase_d_lib.validity import Verdict
+
+JSON_FILES = {
+    "phase_d_report": "목표와 판정, 실행 환경",
+    "integration_results": "루프별 측정과 예측",
+    "performance_report": "처리율·지연시간 통계, 검증용 구성의 오차",
+    "auto_tuning_records": "모든 옵션 조정과 그 효과",
+    "real_time_metrics": "표본 시계열과 빠진 표본",
+    "dashboard_data": "마지막 상태와 추세",
+    "alerts": "경보",
+    "model_deployment": "모델의 배포 상태와 보정",
+    "phase_d_comprehensive_report": "발견사항과 권장사항, 그 규칙과 수치",
+}
+"""File name without ``.json`` -> what it holds."""
+_DISTRIBUTIONS = {"uniform": "균등 분포", "zipfian": "지프 분포", "sequential": "순차"}
+_ARRIVALS = {"closed": "폐쇄형 부하"}
+
+
+def validity_table(inputs: ReportInputs) -> Table:
+    """Every judged run with its verdict and every reason."""
+    rows = [
+        (
+            name,
+            f"`{run_id}`",
+            verdict(judged),
+            percent(judged.foreign_cpu_fraction),
+            ABSENT if judged.write_closure is None else f"{judged.write_closure:.3f}",
+        )
+        for name, run_id, judged in judged_runs(inputs)
+    ]
+    return Table.of("실행|실행 ID|유효성과 사유|다른 프로세스의 CPU>|쓰기 장부의 합>", rows)
+
+
+def judged_runs(inputs: ReportInputs) -> Iterator[tuple[str, str, Verdict]]:
+    """Yield (what the run was for, run id, verdict) in the order of the stages."""
+    for row in inputs.integration.calibration.rows:
+        yield f"보정 `{row.name}`", row.run_id, row.verdict
+    yield "모니터링", inputs.monitoring.run_id, inputs.monitoring.result.validity
+    yield from _trials("튜닝", inputs.tuning.trials)
+    for case in inputs.validation.cases:
+        yield f"검증용 구성 `{case.name}`", case.run_id, case.verdict
+    yield from _trials("재확인", inputs.validation.trials)
+
+
+def _trials(stage: str, trials: tuple[Trial, ...]) -> Iterator[tuple[str, str, Verdict]]:
+    for trial in trials:
+        yield (
+            f"{stage} `{trial.option_set}` 짝 {count(trial.pair + 1)}",
+            trial.run_id,
+            trial.verdict,
+        )
+
+
+def environment_table(inputs: ReportInputs) -> Table:
+    """Machine, engine and software."""
+    host, environment = inputs.integration.host, inputs.environment
+    commit = f"`{host.git_sha}`" if host.git_sha else "기록 없음"
+    packages = ", ".join(f"{name} {found}" for name, found in environment.packages.items())
+    rows = [
+        ("RocksDB", host.rocksdb_version or "기록 없음"),
+        ("엔진 빌드", host.engine_build),
+        ("CPU", f"{host.cpu_model}, 코어 {count(host.cores)}개"),
+        ("메모리", size(host.memory_bytes)),
+        ("커널", host.kernel),
+        ("파일 시스템과 디바이스", f"{host.filesystem}, `{host.device}`"),
+        ("커밋", commit + (", 커밋하지 않은 변경 있음" if host.git_dirty else "")),
+        ("시작할 때의 부하(1분 평균)", number(host.load_1m_start)),
+        ("Python", environment.python),
+        ("패키지", packages or "기록 없음"),
+    ]
+    return Table.of("항목 | 값", rows)
+
+
+def workload_sentence(spec: RunSpec) -> str:
+    """Describe keys, values, load and limiter of a run in one line."""
+    workload = spec.workload
+    limit = spec.limiter_bytes_per_s
+    limiter = "속도 제한 없음" if limit is None else f"속도 제한 {byte_rate(limit)}"
+    threads = f"쓰기 스레드 {count(workload.threads)}개"
+    return (
+        f"키 {count(workload.keys)}개(키 {size(workload.key_bytes)}, "
+        f"값 {size(workload.value_bytes)}), {_DISTRIBUTIONS[workload.distribution]}, "
+        f"{_ARRIVALS.get(workload.arrival.kind, '개방형 부하')}, {threads}, {limiter}"
+    )
+
+
+def option_table(spec: RunSpec) -> Table:
+    """Every pinned RocksDB option of the monitored run."""
+    rows = [(f"`{k}`", option_value(k, v)) for k, v in spec.options.model_dump().items()]
+    return Table.of("옵션|값>", rows)
+
+
+def host_speed_table(inputs: ReportInputs) -> Table:
+    """Measured speeds of the host, each with the run it was measured in."""
+    calibration = inputs.integration.calibration
+    host, sources = calibration.host, calibration.sources
+    put_us = None if host.cpu_s_per_put is None else host.cpu_s_per_put * 1e6
+    byte_ns = None if host.cpu_s_per_compacted_byte is None else host.cpu_s_per_compacted_byte * 1e9
+    named = [
+        ("정체 없는 put 속도(U)", "foreground_ops_per_s", host.foreground_ops_per_s, "puts/s"),
+        ("put 하나의 CPU 시간", "cpu_s_per_put", put_us, "µs"),
+        ("컴팩션 1바이트의 CPU 시간", "cpu_s_per_compacted_byte", byte_ns, "ns"),
+    ]
+    rows = [
+        (name, f"{number(value)} {unit}" if value is not None else "측정하지 못했습니다",
+         f"`{sources.get(key, ABSENT)}`")
+        for name, key, value, unit in named
+    ]  # fmt: skip
+    slot = host.slot_write_bytes_per_s
+    shown = byte_rate(slot) if slot is not None else "측정하지 못했습니다"
+    source = f"`{sources.get('slot_write_bytes_per_s', ABSENT)}`"
+    rows.insert(1, ("컴팩션 슬롯 하나의 쓰기 속도(µ)", shown, source))
+    return Table.of("값|측정값>|실행", rows)
+
+
+def calibration_table(inputs: ReportInputs) -> Table:
+    """Configurations the models were calibrated on."""
+    rows = [
+        (
+            f"`{row.name}`",
+            rate(row.measured_ops_per_s),
+            factor(
+                row.case.amplification.background_bytes_per_user_byte
+                if row.case.amplification
+                else None
+            ),
+            percent(row.stall_fraction),
+            verdict(row.verdict),
+        )
+        for row in inputs.integration.calibration.rows
+    ]
+    return Table.of("구성|포화 처리율|WA>|정체 시간>|유효성", rows)
+
+
+def time_table(inputs: ReportInputs) -> Table:
+    """When each stage's data were measured and where they were read from."""
+    rows = [
+        (STAGES.get(stage, stage), moment(at), inputs.sources.get(stage, "이 보고서"))
+        for stage, at in inputs.measured_at.items()
+    ]
+    return Table.of("단계 | 측정 시각 | 읽은 곳", rows)
+
+
+def file_table() -> Table:
+    """JSON files of the report."""
+    return Table.of("파일 | 내용", [(f"`{n}.json`", what) for n, what in JSON_FILES.items()])

@@ -1,0 +1,82 @@
+"""Selections from the inputs that several parts of the report share."""
+
+from __future__ import annotations
+
+from phase_d_lib.models.base import Prediction
+from phase_d_lib.monitor import StallShare, Trend
+from phase_d_lib.report.inputs import ReportInputs
+from phase_d_lib.report.quantities import percent
+from phase_d_lib.report.wording import Judgement, stability, unscored
+from phase_d_lib.tuning.comparison import Comparison
+from phase_d_lib.validation import ModelScore
+from phase_d_lib.validity import Verdict
+
+LIMITER_USE_FRACTION = 0.9
+"""Measured use from which the rate limiter is called binding without a model."""
+
+
+def active_score(inputs: ReportInputs) -> ModelScore | None:
+    """Return the held-out score of the active model."""
+    active = inputs.integration.record.active
+    return next((s for s in inputs.validation.scores if s.model == active), None)
+
+
+def chosen_comparison(inputs: ReportInputs) -> Comparison | None:
+    """Return the comparison of the option set tuning chose; None when it kept the default."""
+    chosen = inputs.tuning.chosen
+    return next((c for c in inputs.tuning.comparisons if c.option_set == chosen), None)
+
+
+def confirmed(inputs: ReportInputs) -> bool:
+    """Whether the gain of the chosen option set was found again in fresh runs."""
+    tuned = inputs.validation.tuned
+    return tuned is not None and tuned.effect == "improved"
+
+
+def active_prediction(inputs: ReportInputs) -> Prediction | None:
+    """Return what the active model said about the monitored run before it started."""
+    active = inputs.monitoring.active_model
+    return next((p for p in inputs.monitoring.predictions if p.model == active), None)
+
+
+def limiter_use_fraction(inputs: ReportInputs) -> float | None:
+    """Measured flush and compaction writes over what the rate limiter allows."""
+    limit, ledger = inputs.monitoring.spec.limiter_bytes_per_s, inputs.monitoring.ledger
+    if limit is None or ledger.window_s <= 0:
+        return None
+    written = ledger.flush_write_bytes + ledger.compaction_write_bytes
+    return written / ledger.window_s / limit
+
+
+def binding(inputs: ReportInputs) -> tuple[str | None, str]:
+    """Return the binding resource and what says so: the active model or a measured use."""
+    prediction, use = active_prediction(inputs), limiter_use_fraction(inputs)
+    if prediction is not None and prediction.binding is not None:
+        return prediction.binding, f"활성 모델 `{prediction.model}`의 예측"
+    valid = inputs.monitoring.result.validity.valid
+    if valid and use is not None and use >= LIMITER_USE_FRACTION:
+        return "limiter", f"측정한 속도 제한기 사용률 {percent(use)}"
+    return None, "예측한 활성 모델이 없고 유효한 측정에서도 드러나지 않았습니다"
+
+
+def judged_stability(inputs: ReportInputs, trend: Trend) -> Judgement:
+    """Judge a trend of the monitored run; no judgement when that run is not valid."""
+    judged = stability(trend)
+    return judged if inputs.monitoring.result.validity.valid else unscored(judged)
+
+
+def dominant_stall(inputs: ReportInputs) -> StallShare | None:
+    """Return the stall state and cause with most seconds."""
+    longest = max(inputs.monitoring.stalls, key=lambda s: s.seconds, default=None)
+    return longest if longest is not None and longest.seconds > 0 else None
+
+
+def verdicts(inputs: ReportInputs) -> list[Verdict]:
+    """Return the verdict of every run the report judges."""
+    return [
+        inputs.monitoring.result.validity,
+        *(row.verdict for row in inputs.integration.calibration.rows),
+        *(trial.verdict for trial in inputs.tuning.trials),
+        *(case.verdict for case in inputs.validation.cases),
+        *(trial.verdict for trial in inputs.validation.trials),
+    ]

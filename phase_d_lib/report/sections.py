@@ -1,0 +1,318 @@
+"""Tables of the report about rate, latency, stalls, models and tuning; every cell is formatted."""
+
+from __future__ import annotations
+
+from phase_d_lib.deployment import Deployment
+from phase_d_lib.models.base import Prediction
+from phase_d_lib.monitor import Alert, Loop
+from phase_d_lib.report.inputs import ReportInputs
+from phase_d_lib.report.markup import Table
+from phase_d_lib.report.objectives import Objective
+from phase_d_lib.report.quantities import (
+    ABSENT,
+    byte_rate,
+    count,
+    duration_us,
+    factor,
+    interval,
+    number,
+    option_value,
+    percent,
+    puts_per_s,
+    rate,
+    ratio,
+    seconds,
+    size,
+)
+from phase_d_lib.report.readings import judged_stability
+from phase_d_lib.report.wording import (
+    ALERT_CAUSES,
+    ALERT_KINDS,
+    METRICS,
+    SEVERITIES,
+    STALL_CAUSES,
+    STALL_KINDS,
+    STATUSES,
+    alert_action,
+    alert_value,
+    binding,
+    deployment_reason,
+    effect,
+    goal,
+    refusal,
+    verdict,
+)
+from phase_d_lib.tuning.comparison import Comparison, Trial
+from phase_d_lib.validation import CaseScore
+
+MAX_ROWS = 24
+"""Rows shown of a list that grows with the run; the rest is in the JSON files."""
+NOT_SCORED = "채점하지 않음"
+
+
+def objective_table(judged: tuple[Objective, ...]) -> Table:
+    """The four objectives."""
+    rows = [(o.title_ko, o.criterion_ko, o.evidence_ko, goal(o.met)) for o in judged]
+    return Table.of("목표 | 기준 | 측정 결과 | 판정", rows)
+
+
+def loop_table(inputs: ReportInputs) -> Table:
+    """One row a loop, measured beside predicted."""
+    valid = inputs.monitoring.result.validity.valid
+    rows = [_loop_row(loop, valid) for loop in inputs.monitoring.loops[:MAX_ROWS]]
+    return Table.of(
+        "루프>|구간>|처리율>|p99>|p99.9>|최대>|정체 시간>|L0 파일>|WA>|예측>|오차>", rows
+    )
+
+
+def _loop_row(loop: Loop, valid: bool) -> tuple[str, ...]:
+    scored = percent(loop.error_fraction, signed=True) if valid else NOT_SCORED
+    return (
+        count(loop.number),
+        f"{loop.start_s:.1f}-{loop.end_s:.1f} s",
+        puts_per_s(loop.put_ops_per_s),
+        duration_us(loop.put_latency_p99_us),
+        duration_us(loop.put_latency_p999_us),
+        duration_us(loop.put_latency_max_us),
+        percent(loop.stall_fraction),
+        number(loop.mean_l0_files),
+        factor(loop.write_bytes_per_user_byte),
+        puts_per_s(loop.predicted_ops_per_s),
+        ABSENT if loop.error_fraction is None else scored,
+    )
+
+
+def latency_table(inputs: ReportInputs) -> Table:
+    """Quantiles over the window and their range over the loops."""
+    whole, loops = inputs.monitoring.result.put_latency_us, inputs.monitoring.loops
+    rows = []
+    for name, label in (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9"), ("max", "최대")):
+        values = [getattr(loop, f"put_latency_{name}_us") for loop in loops]
+        known = [v for v in values if v is not None]
+        rows.append(
+            (
+                label,
+                duration_us(whole.get(name)),
+                duration_us(min(known, default=None)),
+                duration_us(max(known, default=None)),
+            )
+        )
+    return Table.of("지연시간|전체 구간>|루프 최소>|루프 최대>", rows)
+
+
+def trend_table(inputs: ReportInputs) -> Table:
+    """Stability verdict of every metric with value and rule."""
+    judged = [(t.metric, judged_stability(inputs, t)) for t in inputs.monitoring.trends]
+    rows = [(METRICS.get(metric, metric), j.word, j.value, j.rule) for metric, j in judged]
+    return Table.of("지표 | 판정 | 값 | 규칙", rows)
+
+
+def stall_table(inputs: ReportInputs) -> Table:
+    """Time in each stall state by cause."""
+    window_s = inputs.monitoring.ledger.window_s
+    rows = [
+        (
+            STALL_CAUSES.get(s.cause, s.cause),
+            STALL_KINDS[s.kind],
+            seconds(s.seconds),
+            percent(s.seconds / window_s) if window_s > 0 else ABSENT,
+            f"{count(s.count)}회",
+        )
+        for s in sorted(inputs.monitoring.stalls, key=lambda s: -s.seconds)
+    ]
+    return Table.of("원인|상태|시간>|구간에서의 비율>|LOG 경고>", rows)
+
+
+def level_table(inputs: ReportInputs) -> Table:
+    """Write flow into each level."""
+    ledger = inputs.monitoring.ledger
+    rows = []
+    for level in ledger.levels:
+        name = "L0(플러시)" if level.level == 0 else f"L{level.level}"
+        share = level.write_bytes / ledger.user_bytes if ledger.user_bytes > 0 else None
+        busy = level.busy_s / ledger.window_s if ledger.window_s > 0 else None
+        rows.append(
+            (
+                name,
+                size(level.write_bytes),
+                factor(share),
+                size(level.read_bytes),
+                count(level.jobs),
+                seconds(level.busy_s),
+                percent(busy),
+            )
+        )
+    return Table.of(
+        "레벨|쓴 양>|사용자 바이트당 쓰기>|읽은 양>|작업 수>|작업 시간>|구간에서의 비율>", rows
+    )
+
+
+def ledger_table(inputs: ReportInputs) -> Table:
+    """Where the bytes went, per user byte."""
+    ledger = inputs.monitoring.ledger
+    named = [
+        ("WAL", ledger.wal_bytes),
+        ("플러시", ledger.flush_write_bytes),
+        ("컴팩션 쓰기", ledger.compaction_write_bytes),
+        ("컴팩션 읽기", ledger.compaction_read_bytes),
+        ("디바이스 쓰기(/proc)", ledger.device_write_bytes),
+        ("디바이스 읽기(/proc)", ledger.device_read_bytes),
+    ]
+    rows = [
+        (
+            name,
+            size(value),
+            byte_rate(None if value is None else value / ledger.window_s),
+            factor(None if value is None else value / ledger.user_bytes),
+        )
+        for name, value in named
+        if ledger.window_s > 0 and ledger.user_bytes > 0
+    ]
+    return Table.of("흐름|양>|속도>|사용자 바이트당>", rows)
+
+
+def alert_table(inputs: ReportInputs) -> Table:
+    """Alerts by kind and cause: how often, how long, and what to look at."""
+    groups: dict[tuple[str, str], list[Alert]] = {}
+    for alert in inputs.monitoring.alerts:
+        groups.setdefault((alert.kind, alert.cause), []).append(alert)
+    end_s = inputs.monitoring.result.duration_s
+    rows = [_alert_row(same, end_s) for same in groups.values()]
+    return Table.of("등급|경보|횟수>|열린 시간>|처음 시작>|처음 값>|끝날 때|조치", rows)
+
+
+def _alert_row(same: list[Alert], end_s: float) -> tuple[str, ...]:
+    first = same[0]
+    open_s = sum((end_s if a.end_s is None else a.end_s) - a.start_s for a in same)
+    cause = ALERT_CAUSES.get(first.cause, first.cause)
+    return (
+        SEVERITIES[first.severity],
+        f"{ALERT_KINDS.get(first.kind, first.kind)}: {cause}",
+        f"{count(len(same))}회",
+        seconds(open_s),
+        seconds(first.start_s),
+        alert_value(first),
+        "열림" if any(a.end_s is None for a in same) else "닫힘",
+        alert_action(first.kind),
+    )
+
+
+def model_table(inputs: ReportInputs) -> Table:
+    """Every planned model: status, errors, and the closure figure in a column of its own."""
+    rows = [_model_row(inputs, state) for state in inputs.integration.record.models]
+    return Table.of(
+        "모델|상태|교차검증 오차>|검증 오차 중앙값>|검증 오차 최대>|채점>|실패>"
+        "|90 % 예측구간 적중>|장부 항등식 차이>",
+        rows,
+    )
+
+
+def _model_row(inputs: ReportInputs, state: Deployment) -> tuple[str, ...]:
+    status = STATUSES[state.status]
+    if state.status == "not_deployed":
+        return (f"`{state.model}`", f"{status}: {deployment_reason(state.reason)}", *[ABSENT] * 7)
+    score = next((s for s in inputs.validation.scores if s.model == state.model), None)
+    if score is None:
+        return (f"`{state.model}`", status, percent(state.cross_validated_error_fraction),
+                *[ABSENT] * 6)  # fmt: skip
+    covered = ABSENT if score.covered is None else f"{count(score.covered)}/{count(score.cases)}"
+    return (
+        f"`{state.model}`",
+        status,
+        percent(state.cross_validated_error_fraction),
+        percent(score.median_error_fraction),
+        percent(score.max_error_fraction),
+        count(score.cases),
+        count(score.refused),
+        covered,
+        percent(score.median_closure_error_fraction),
+    )
+
+
+def case_table(inputs: ReportInputs) -> Table:
+    """Each model's error beside the measurement of the same case."""
+    rows = [
+        _case_row(case, prediction) for case in inputs.validation.cases
+        for prediction in case.predictions
+    ]  # fmt: skip
+    return Table.of(
+        "구성|측정한 포화 처리율|모델|예측>|오차>|90 % 예측구간>|제약 자원|장부 항등식>|비고",
+        rows,
+    )
+
+
+def _case_row(case: CaseScore, prediction: Prediction) -> tuple[str, ...]:
+    measured, predicted = case.measured_ops_per_s.value, prediction.saturation_ops_per_s
+    closure = next((c for c in case.closures if c.model == prediction.model), None)
+    error = predicted / measured - 1.0 if predicted and measured else None
+    scored = percent(error, signed=True) if case.verdict.valid else NOT_SCORED
+    notes = [] if case.verdict.valid else [verdict(case.verdict)]
+    if prediction.refused:
+        notes.append(refusal(prediction.refused))
+    return (
+        f"`{case.name}`",
+        rate(case.measured_ops_per_s),
+        f"`{prediction.model}`",
+        puts_per_s(predicted),
+        scored if predicted else ABSENT,
+        interval(prediction.interval_90_ops_per_s),
+        binding(prediction.binding) if prediction.binding else ABSENT,
+        puts_per_s(closure.saturation_ops_per_s if closure else None),
+        ". ".join(notes),
+    )
+
+
+def adjustment_table(inputs: ReportInputs) -> Table:
+    """Every option of every option set: from, to, kept or not."""
+    default, tuning = inputs.profile.scenario.options.model_dump(), inputs.tuning
+    rows = [
+        (
+            f"`{c.option_set}`",
+            f"`{name}`",
+            option_value(name, default[name]),
+            option_value(name, value),
+            "유지" if c.option_set == tuning.chosen else "되돌리기(rollback)",
+        )
+        for c in tuning.comparisons
+        for name, value in c.changes.items()
+    ]
+    return Table.of("옵션 조합|파라미터|기본값>|바꾼 값>|처리", rows)
+
+
+def effect_table(inputs: ReportInputs) -> Table:
+    """Tuned against default, in tuning and again in validation."""
+    again = inputs.validation.tuned
+    rows = [_effect_row("튜닝", c) for c in inputs.tuning.comparisons]
+    rows += [_effect_row("검증(재확인)", again)] if again is not None else []
+    return Table.of("단계|옵션 조합|유효한 짝>|기본값 대비 처리율|판정|규칙|멤테이블 메모리>", rows)
+
+
+def _effect_row(stage: str, comparison: Comparison) -> tuple[str, ...]:
+    judged = effect(comparison.effect, comparison.rate_ratio)
+    return (
+        stage,
+        f"`{comparison.option_set}`",
+        count(comparison.pairs),
+        ratio(comparison.rate_ratio),
+        judged.word,
+        judged.rule,
+        f"{factor(comparison.memtable_bytes_ratio)}배",
+    )
+
+
+def trial_table(trials: tuple[Trial, ...]) -> Table:
+    """Every trial in the order it ran."""
+    rows = [
+        (
+            count(t.order + 1),
+            f"`{t.option_set}`",
+            count(t.pair + 1),
+            puts_per_s(t.put_ops_per_s),
+            duration_us(t.put_latency_p999_us),
+            percent(t.stall_fraction),
+            factor(t.write_bytes_per_user_byte),
+            "유효" if t.verdict.valid else "무효",
+        )
+        for t in trials
+    ]
+    return Table.of("순서>|옵션 조합|짝>|처리율>|p99.9>|정체 시간>|WA>|유효성", rows)

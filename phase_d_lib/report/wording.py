@@ -1,0 +1,250 @@
+"""Korean wording of codes and judgements. A judgement word comes with its rule and its value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from phase_d_lib.monitor import STABLE_CV_FRACTION, TREND_ALPHA, Alert, Trend
+from phase_d_lib.rates import Estimate
+from phase_d_lib.report.particles import with_particle as with_particle
+from phase_d_lib.report.quantities import (
+    count,
+    limit_percent,
+    number,
+    p_value,
+    percent,
+    puts_per_s,
+    ratio,
+    seconds,
+    size,
+)
+from phase_d_lib.tuning.comparison import Effect
+from phase_d_lib.validity import Reason, Verdict
+
+ACCURACY_LIMIT_FRACTION = 0.10
+"""Median error up to which a model's accuracy is called high."""
+AGREEMENT_LIMIT_FRACTION = 0.10
+"""Spread of the models' predictions up to which their agreement is called high."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A judgement word, the value it was made on and the written rule.
+
+    Attributes
+    ----------
+    word : str
+        For example 안정적.
+    value : str
+        The number behind it, formatted.
+    rule : str
+        The criterion, formatted.
+    """
+
+    word: str
+    value: str
+    rule: str
+
+    def __str__(self) -> str:
+        return f"{self.word}({self.value}, 기준: {self.rule})"
+
+
+def stability(trend: Trend) -> Judgement:
+    """안정적 when there is no significant trend and the variation stays small, else 불안정."""
+    return Judgement(
+        "안정적" if trend.stable else "불안정",
+        f"변동계수 {percent(trend.cv_fraction)}, 추세 {p_value(trend.p_value)}",
+        f"변동계수 {limit_percent(STABLE_CV_FRACTION)} 이하이고 추세 p ≥ {TREND_ALPHA:g}",
+    )
+
+
+def unscored(judged: Judgement) -> Judgement:
+    """The same value without a judgement: the run behind it is not valid."""
+    return Judgement("판정하지 않음", judged.value, "유효한 실행만 판정")
+
+
+def variability(cv_fraction: float) -> Judgement:
+    """낮음 up to a coefficient of variation of 5 %, else 높음."""
+    return Judgement(
+        "낮음" if cv_fraction <= STABLE_CV_FRACTION else "높음",
+        f"변동계수 {percent(cv_fraction)}",
+        f"{limit_percent(STABLE_CV_FRACTION)} 이하이면 낮음",
+    )
+
+
+def accuracy(median_error_fraction: float | None) -> Judgement:
+    """높음 when the median error is within 10 %, 낮음 beyond, 판정 불가 without a scored case."""
+    rule = f"오차 중앙값 {limit_percent(ACCURACY_LIMIT_FRACTION)} 이하이면 높음"
+    if median_error_fraction is None:
+        return Judgement("판정 불가", "채점한 검증용 구성 없음", rule)
+    word = "높음" if median_error_fraction <= ACCURACY_LIMIT_FRACTION else "낮음"
+    return Judgement(word, f"오차 중앙값 {percent(median_error_fraction)}", rule)
+
+
+def agreement(predicted_ops_per_s: list[float]) -> Judgement:
+    """높음 when the models' predictions of one run lie within 10 % of their mean."""
+    rule = f"(최대 - 최소) / 평균이 {limit_percent(AGREEMENT_LIMIT_FRACTION)} 이하이면 높음"
+    if len(predicted_ops_per_s) < 2:
+        answered = len(predicted_ops_per_s)
+        return Judgement("판정 불가", f"예측한 모델 {answered}개", rule)
+    mean = sum(predicted_ops_per_s) / len(predicted_ops_per_s)
+    spread = (max(predicted_ops_per_s) - min(predicted_ops_per_s)) / mean
+    word = "높음" if spread <= AGREEMENT_LIMIT_FRACTION else "낮음"
+    return Judgement(word, f"모델 사이의 차이 {percent(spread)}", rule)
+
+
+def effect(code: Effect, rate_ratio: Estimate | None) -> Judgement:
+    """개선, 효과 없음, 악화 by the place of the 95 % interval; 판정 불가 without one."""
+    word, rule = _EFFECTS[code]
+    return Judgement(word, "유효한 짝 없음" if rate_ratio is None else ratio(rate_ratio), rule)
+
+
+def goal(met: bool) -> str:
+    """목표 달성 or 목표 미달."""
+    return "목표 달성" if met else "목표 미달"
+
+
+_EFFECTS = {
+    "improved": ("개선", "신뢰구간 전체가 1보다 큼"),
+    "none": ("효과 없음", "신뢰구간이 1을 포함"),
+    "worse": ("악화", "신뢰구간 전체가 1보다 작음"),
+    "unknown": ("판정 불가", "신뢰구간을 구하려면 유효한 짝이 둘 이상 필요"),
+}
+
+
+def reason_sentence(reason: Reason) -> str:
+    """Why a run may not be scored, as a Korean sentence."""
+    value, limit = reason.value, reason.limit
+    sentences = {
+        "incomplete": f"계획한 {seconds(limit)} 가운데 {seconds(value)}에서 끝났습니다",
+        "short": f"측정 구간이 {seconds(value)}로 기준 {seconds(limit)}보다 짧습니다",
+        "turnover": (
+            f"구간 안에서 채운 멤테이블이 {number(value)}개로 기준 {count(limit)}개보다 적습니다"
+        ),
+        "steal": f"CPU steal이 {percent(value)}로 기준 {limit_percent(limit)}보다 큽니다",
+        "foreign": (
+            f"다른 프로세스가 CPU의 {with_particle(percent(value), '을/를')} 썼습니다"
+            f"(기준 {limit_percent(limit)} 이하)"
+        ),
+        "drift": (
+            f"살아 있는 데이터 크기가 구간 안에서 {percent(value, signed=True)} 변했습니다"
+            f"(기준 ±{limit_percent(limit)} 이내)"
+        ),
+        "closure": (f"쓰기 장부의 합이 {value:.3f}로 맞지 않습니다(기준 1 ± {limit:g})"),
+    }
+    return sentences.get(reason.code, str(reason))
+
+
+def verdict(judged: Verdict) -> str:
+    """유효, or 무효 with every reason."""
+    if judged.valid:
+        return "유효"
+    return "무효: " + ". ".join(reason_sentence(reason) for reason in judged.reasons)
+
+
+BINDINGS = {
+    "device_write": "디바이스 쓰기 대역폭",
+    "device_read": "디바이스 읽기 대역폭",
+    "mixed_device": "디바이스 혼합 입출력 대역폭",
+    "limiter": "속도 제한기",
+    "compaction_slots": "컴팩션 슬롯",
+    "foreground": "포그라운드 쓰기 경로",
+    "cpu": "CPU",
+}
+STALL_CAUSES = {
+    "memtable_limit": "멤테이블 수 한도",
+    "l0_file_limit": "L0 파일 수 한도",
+    "pending_bytes": "컴팩션 대기량 한도",
+}
+STALL_KINDS = {"delay": "지연(slowdown)", "stop": "정지(stop)"}
+ALERT_KINDS = {
+    "write_stop": "쓰기 정지",
+    "slowdown": "쓰기 지연",
+    "l0_near_slowdown": "L0 파일 수가 지연 기준에 근접",
+    "pending_near_soft_limit": "컴팩션 대기량이 연성 한도에 근접",
+    "cpu_steal": "CPU steal 초과",
+    "below_interval": "예측구간 아래의 처리율",
+}
+ALERT_CAUSES = {
+    "memtable": "멤테이블",
+    "l0": "L0 파일",
+    "pending": "컴팩션 대기량",
+    "host": "호스트",
+    "prediction": "예측",
+}
+SEVERITIES = {"warning": "경고", "critical": "심각"}
+STATUSES = {"active": "활성", "deployed": "배포됨", "not_deployed": "배포하지 않음"}
+STAGES = {
+    "integration": "통합",
+    "monitoring": "모니터링",
+    "tuning": "튜닝",
+    "validation": "검증",
+}
+METRICS = {
+    "put_ops_per_s": "처리율",
+    "put_latency_p99_us": "p99 지연시간",
+    "l0_files": "L0 파일 수",
+    "pending_compaction_bytes": "컴팩션 대기량",
+}
+DEPLOYMENT_REASONS = {
+    "not_built": "아직 구현하지 않았습니다",
+    "calibrated": "보정 실행으로 교차검증했습니다",
+    "not_cross_validated": "유효한 보정 실행이 모자라 교차검증하지 못했습니다",
+    "lowest_cross_validated_error": "교차검증 오차가 가장 작습니다",
+    "no_valid_calibration_run": "유효한 보정 실행이 없어 활성 모델을 고르지 못했습니다",
+}
+DEVICE_MEANING = {
+    "device_write": "디바이스에 쓰는 속도가 처리율을 정합니다",
+    "device_read": "컴팩션이 디바이스에서 읽는 속도가 처리율을 정합니다",
+    "mixed_device": "읽기와 쓰기가 나누어 쓰는 디바이스 대역폭이 처리율을 정합니다",
+    "limiter": "플러시와 컴팩션의 쓰기를 묶는 속도 제한기가 처리율을 정합니다",
+    "compaction_slots": "동시에 돌 수 있는 컴팩션의 수가 처리율을 정합니다",
+    "foreground": "정체가 없을 때의 put 경로가 처리율을 정합니다",
+    "cpu": "CPU 시간이 처리율을 정합니다",
+}
+_REFUSALS = {
+    "amplification": "다른 구성에서 잰 증폭이 없어 답하지 않았습니다",
+    "bounds": "측정한 상한이 하나도 없어 답하지 않았습니다",
+}
+_ALERT_ACTIONS = {
+    "write_stop": "멤테이블 수, L0 정지 기준, 컴팩션 속도를 점검합니다",
+    "slowdown": "컴팩션이 따라가지 못한 구간의 유입률을 확인합니다",
+    "l0_near_slowdown": "L0 컴팩션이 늦어지는지 확인합니다",
+    "pending_near_soft_limit": "컴팩션 대기량이 계속 늘어나는지 확인합니다",
+    "cpu_steal": "같은 호스트의 다른 부하를 줄이고 다시 잽니다",
+    "below_interval": "모델의 보정 범위와 호스트 상태를 확인합니다",
+}
+
+
+def binding(code: str | None) -> str:
+    """Name of a binding resource; an unknown code stays as it is."""
+    return "판정 불가" if code is None else BINDINGS.get(code, code)
+
+
+def refusal(text: str) -> str:
+    """Why a model gave no answer; an unknown text stays as it is."""
+    return _REFUSALS.get(text.partition(":")[0], text)
+
+
+def deployment_reason(code: str) -> str:
+    """Why a model has its status; an unknown code stays as it is."""
+    return DEPLOYMENT_REASONS.get(code, code)
+
+
+def alert_value(alert: Alert) -> str:
+    """Value and limit of an alert in its own unit."""
+    formats = {
+        "write_stop": lambda v: f"{count(v)}회",
+        "slowdown": lambda v: f"{count(v)}회",
+        "l0_near_slowdown": lambda v: f"{v:g}개",
+        "pending_near_soft_limit": size,
+        "cpu_steal": percent,
+        "below_interval": puts_per_s,
+    }
+    show = formats.get(alert.kind, number)
+    return f"{show(alert.value)}(기준 {show(alert.limit)})"
+
+
+def alert_action(kind: str) -> str:
+    """What to look at after an alert."""
+    return _ALERT_ACTIONS.get(kind, "원인을 확인합니다")
