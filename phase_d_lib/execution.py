@@ -182,13 +182,14 @@ def _finish(path: Path, host: Host, code: int, message: str) -> Run:
     rows = _rows(path)
     if len(rows) < 2:
         raise EngineError(f"run {path.name} ended before it sampled anything: {message}")
-    duration_s = Run(path).spec.duration_s
+    spec = Run(path).spec
+    duration_s = spec.duration_s
     if code != 0:
         status: runs.Status = "partial"
         reason: str | None = (
             f"the engine process was killed by signal {-code}" if code < 0 else message
         )
-    elif rows[-1]["time_s"] < 0.99 * duration_s:
+    elif rows[-1]["time_s"] < duration_s - spec.sample_period_s:
         status, reason = "stopped", f"stopped at {rows[-1]['time_s']:.1f} s of {duration_s:.0f} s"
     else:
         status, reason = "complete", None

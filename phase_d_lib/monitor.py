@@ -332,6 +332,16 @@ def _loop(
     )
 
 
+def _loop_means(times_s: np.ndarray, values: np.ndarray, loop_s: float) -> np.ndarray:
+    """Time-weighted means over whole loops; a value holds for the interval before its time."""
+    if len(times_s) < 2:
+        return np.array([])
+    held = np.concatenate([[0.0], np.cumsum(values[1:] * np.diff(times_s))])
+    edges = np.arange(times_s[0], times_s[-1] + 1e-6, loop_s)
+    means: np.ndarray = np.diff(np.interp(edges, times_s, held)) / loop_s
+    return means
+
+
 def trend(samples: pd.DataFrame, metric: str, loop_s: float) -> Trend:
     """Test a metric for a linear trend over the window, and how much its loop means vary.
 
@@ -345,10 +355,8 @@ def trend(samples: pd.DataFrame, metric: str, loop_s: float) -> Trend:
 
     series = samples[["time_s", metric]].dropna()
     values = series[metric].to_numpy(dtype=float)
-    start_s = samples["time_s"].iloc[0]
-    means = series.groupby((series["time_s"] - start_s) // loop_s)[metric].mean()
-    centre = float(means.mean()) if len(means) else 0.0
-    cv = float(means.std(ddof=1) / centre) if len(means) > 1 and centre else 0.0
+    means = _loop_means(series["time_s"].to_numpy(dtype=float), values, loop_s)
+    cv = float(means.std(ddof=1) / means.mean()) if len(means) > 1 and means.mean() else 0.0
     slope, p_value = 0.0, 1.0
     if len(values) >= 8 and np.ptp(values) > 0:
         design = add_constant(series["time_s"].to_numpy() / 60.0)

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pandas as pd
 import scrapbook
 from pydantic import BaseModel, ValidationError
 
@@ -177,6 +178,7 @@ def begin(
         One line: which parameter, its value, what is allowed.
     """
     workspace = find_workspace()
+    pd.set_option("display.float_format", _short)
     loaded = load_profile(workspace.profiles, profile)
     changes = {key: value for key, value in overrides.items() if value is not None}
     if changes:
@@ -196,6 +198,11 @@ def begin(
         report_dir=Path(report_dir) if report_dir else None,
         sources={},
     )
+
+
+def _short(value: float) -> str:
+    """Write a number in a table with four significant digits, large ones whole."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _override(profile: Profile, section: str, changes: dict[str, Any]) -> Profile:

@@ -19,7 +19,8 @@ REPOSITORY = find_workspace()
 def write_notebook(path: Path, *code: str, parameters: str = "x: int = 1") -> Path:
     cells = [nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]})]
     cells += [nbformat.v4.new_code_cell(source) for source in code]
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=metadata), path)
     return path
 

@@ -23,7 +23,7 @@ from phase_d_lib.units import MIB
 from phase_d_lib.workspace import MARKER, Workspace
 from tests.support import SMALL_WORKLOAD, small_spec, workspace_at
 
-pytestmark = pytest.mark.rocksdb
+pytestmark = [pytest.mark.rocksdb, pytest.mark.slow]
 FILES = {
     "spec.json", "host.json", "OPTIONS", "LOG", "samples.parquet", "latency.parquet",
     "result.json", MARKER,

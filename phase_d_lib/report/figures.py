@@ -313,7 +313,7 @@ def paired_rates(trials: Sequence[Trial]) -> Figure:
             )
     axes.axvline(1.0, color=QUIET, linestyle="--")
     axes.set(yticks=range(len(names)), yticklabels=names, xlabel="기본값 대비 처리율(배)")
-    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_ylim(max(1, len(names)) - 0.5, -0.5)
     head(axes, "어느 조합이 더 빠릅니까?", _paired_answer(trials, base))
     return figure
 

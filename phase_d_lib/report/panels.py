@@ -244,18 +244,26 @@ def _distributions(
     upper.legend(loc="upper right", **_LEGEND)
     upper.locator_params(axis="x", nbins=6)
     thousands(upper, "x")
+    _latency_tail(lower, inputs, run)
+    slower = float(weights[rates < mean].sum() / weights.sum())
+    p999 = duration_us(inputs.monitoring.result.put_latency_us.get("p999"))
+    answer = f"시간의 {percent(slower)}가 평균보다 느림, 지연시간 p99.9 {p999}"
+    head(upper, "분포: 평균이 실제를 대표합니까?", answer)
+
+
+def _latency_tail(axes: Axes, inputs: ReportInputs, run: Run) -> None:
+    """Share of puts that took longer, on two logarithmic axes."""
+    axes.set(xscale="log", yscale="log", xlabel="put 지연시간", ylabel="더 오래 걸린 비율")
     puts = run.latency[
         (run.latency["operation"] == "put")
         & (run.latency["second"] >= int(inputs.monitoring.result.window_start_s))
     ]
     counts = puts.groupby("upper_us")["count"].sum().sort_index()
+    if counts.empty:
+        axes.text(0.5, 0.5, "put이 없습니다", ha="center", transform=axes.transAxes)
+        return
     beyond = 1.0 - counts.cumsum() / counts.sum()
-    lower.step(counts.index, np.maximum(beyond, 0.1 / counts.sum()), where="post", color=MEASURED)
-    lower.set(xscale="log", yscale="log", xlabel="put 지연시간", ylabel="더 오래 걸린 비율")
-    _microseconds(lower.xaxis)
-    lower.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
-    lower.set_ylim(0.5 / counts.sum(), 1.5)
-    slower = float(weights[rates < mean].sum() / weights.sum())
-    p999 = duration_us(inputs.monitoring.result.put_latency_us.get("p999"))
-    answer = f"시간의 {percent(slower)}가 평균보다 느림, 지연시간 p99.9 {p999}"
-    head(upper, "분포: 평균이 실제를 대표합니까?", answer)
+    axes.step(counts.index, np.maximum(beyond, 0.1 / counts.sum()), where="post", color=MEASURED)
+    _microseconds(axes.xaxis)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+    axes.set_ylim(0.5 / counts.sum(), 1.5)
