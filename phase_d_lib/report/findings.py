@@ -99,7 +99,7 @@ def _rate(inputs: ReportInputs) -> Iterator[Finding]:
     yield Finding(
         rule_id="rate_stability",
         kind="positive" if trend.stable else "attention",
-        statement_ko=f"표본 간격의 처리율은 {judged.word} 상태입니다({judged.value})",
+        statement_ko=f"처리율은 {judged.word} 상태입니다({judged.value})",
         rule_ko=judged.rule,
         numbers={"cv_fraction": trend.cv_fraction, "p_value": trend.p_value},
     )

@@ -53,7 +53,7 @@ def stability(trend: Trend) -> Judgement:
     """안정적 when there is no significant trend and the variation stays small, else 불안정."""
     return Judgement(
         "안정적" if trend.stable else "불안정",
-        f"변동계수 {percent(trend.cv_fraction)}, 추세 {p_value(trend.p_value)}",
+        f"루프 평균의 변동계수 {percent(trend.cv_fraction)}, 추세 {p_value(trend.p_value)}",
         f"변동계수 {limit_percent(STABLE_CV_FRACTION)} 이하이고 추세 p ≥ {TREND_ALPHA:g}",
     )
 
