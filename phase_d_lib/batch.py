@@ -29,6 +29,13 @@ from phase_d_lib.stages import NOTEBOOKS, PROGRESS_VARIABLE, report_id, used_run
 from phase_d_lib.workspace import ROOT_VARIABLE, Workspace, claim, is_ours, remove, write_atomically
 
 Say = Callable[[str], None]
+_KERNEL_CONFIG = Config(
+    {
+        "KernelManager": {"transport": "ipc"},
+        # A kernel says "KeyboardInterrupt caught" when it is asked to leave; nobody needs that.
+        "NotebookClient": {"extra_arguments": ["--log-level=50"]},
+    }
+)
 _TYPES: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool, "None": None}
 
 
@@ -127,7 +134,7 @@ def run_notebook(
                 parameters=parameters,
                 kernel_name="python3",
                 progress_bar=False,
-                config=Config({"KernelManager": {"transport": "ipc"}}),
+                config=_KERNEL_CONFIG,
             )
         except PapermillExecutionError as error:
             partial.replace(failed)
