@@ -46,7 +46,8 @@ def report(
 
     fresh = None if force or out else batch.up_to_date(workspace, profile, engine)
     if fresh is not None:
-        _say(f"nothing changed since the last report; FORCE=1 measures again\nreport: {fresh}")
+        _say("nothing changed since the last report; FORCE=1 measures again")
+        _say(f"report: {fresh / 'phase_d_report.html'}")
         return
     folder = batch.open_report(workspace, profile, out)
     stages = batch.run_stages(workspace, profile, folder, engine=engine, force=force, say=_say)

@@ -280,8 +280,9 @@ def describe(run: Run, active_model: str | None, loop_s: float) -> MonitoringRes
 def loops(run: Run, active: Prediction | None, loop_s: float) -> tuple[Loop, ...]:
     """Cut the window of a run into loops of `loop_s` seconds; a shorter rest is dropped."""
     start_s, end_s = (float(run.window["time_s"].iloc[i]) for i in (0, -1))
-    count = int((end_s - start_s + 1e-6) // loop_s)
-    edges = start_s + loop_s * np.arange(count + 1)
+    # The window may end a few milliseconds short of its last loop.
+    count = int((end_s - start_s + run.spec.sample_period_s / 4) // loop_s)
+    edges = np.minimum(start_s + loop_s * np.arange(count + 1), end_s)
     counters = run.samples.filter(like="_total")
     # A stall can swallow an edge: counters are interpolated there, so no loop counts it twice.
     at_edges = pd.DataFrame(

@@ -146,7 +146,7 @@ def test_an_unchanged_report_is_not_made_again(replay: Path, workspace: Workspac
     done = phase_d(workspace, "report", "--profile", "replay")
     assert done.returncode == 0
     assert "nothing changed" in done.stdout
-    assert done.stdout.splitlines()[-1] == f"report: {replay}"
+    assert done.stdout.splitlines()[-1] == f"report: {replay}/phase_d_report.html"
     assert (workspace.reports / "latest").resolve() == replay
 
 

@@ -12,7 +12,7 @@ from phase_d_lib.report.inputs import ReportInputs
 from phase_d_lib.report.markup import Table
 from phase_d_lib.report.objectives import Objective
 from phase_d_lib.report.panels import FIGURE_NAME
-from phase_d_lib.report.quantities import count, interval, percent, puts_per_s, rate, seconds
+from phase_d_lib.report.quantities import count, interval, percent, puts_per_s, rate
 from phase_d_lib.report.readings import (
     active_prediction,
     active_score,
@@ -30,12 +30,11 @@ from phase_d_lib.report.recommendations import (
     recommendations,
 )
 from phase_d_lib.report.wording import (
-    STALL_CAUSES,
-    STALL_KINDS,
     accuracy,
     agreement,
     deployment_reason,
     effect,
+    longest_stall,
     refusal,
     verdict,
 )
@@ -190,12 +189,7 @@ def summary_table(inputs: ReportInputs, judged: tuple[Objective, ...]) -> Table:
 
 def _stall_sentence(inputs: ReportInputs) -> str:
     share, longest = inputs.monitoring.result.stall_fraction, dominant_stall(inputs)
-    if longest is None:
-        return f"시간의 {percent(share)}"
-    cause = STALL_CAUSES.get(longest.cause, longest.cause)
-    kind = STALL_KINDS[longest.kind]
-    cause_ko = f"{cause}에 따른 {kind}로 {seconds(longest.seconds)}"
-    return f"시간의 {percent(share)}. 가장 긴 원인은 {cause_ko}입니다"
+    return ". ".join(filter(None, (f"시간의 {percent(share)}", longest_stall(longest))))
 
 
 def _change_sentence(inputs: ReportInputs) -> str:

@@ -14,7 +14,6 @@ from phase_d_lib.report.quantities import (
     limit_percent,
     percent,
     ratio,
-    seconds,
 )
 from phase_d_lib.report.readings import (
     active_score,
@@ -24,9 +23,8 @@ from phase_d_lib.report.readings import (
     verdicts,
 )
 from phase_d_lib.report.wording import (
-    STALL_CAUSES,
-    STALL_KINDS,
     accuracy,
+    longest_stall,
     stability,
     verdict,
 )
@@ -108,13 +106,7 @@ def _rate(inputs: ReportInputs) -> Iterator[Finding]:
 def _stall(inputs: ReportInputs) -> Iterator[Finding]:
     share, longest = inputs.monitoring.result.stall_fraction, dominant_stall(inputs)
     high = share >= HIGH_STALL_FRACTION
-    cause = ""
-    if longest is not None:
-        name = STALL_CAUSES.get(longest.cause, longest.cause)
-        cause = (
-            f". 가장 긴 원인은 {name}에 따른 {STALL_KINDS[longest.kind]}로 "
-            f"{seconds(longest.seconds)}입니다"
-        )
+    cause = f". {longest_stall(longest)}" if longest else ""
     yield Finding(
         rule_id="stall_share",
         kind="attention" if high else "positive",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from phase_d_lib.monitor import STABLE_CV_FRACTION, TREND_ALPHA, Alert, Trend
+from phase_d_lib.monitor import STABLE_CV_FRACTION, TREND_ALPHA, Alert, StallShare, Trend
 from phase_d_lib.rates import Estimate
 from phase_d_lib.report.particles import with_particle as with_particle
 from phase_d_lib.report.quantities import (
@@ -248,3 +248,11 @@ def alert_value(alert: Alert) -> str:
 def alert_action(kind: str) -> str:
     """What to look at after an alert."""
     return _ALERT_ACTIONS.get(kind, "원인을 확인합니다")
+
+
+def longest_stall(stall: StallShare | None) -> str:
+    """Name what held writes back longest, as a sentence without its full stop; empty for None."""
+    if stall is None:
+        return ""
+    name = f"{STALL_CAUSES.get(stall.cause, stall.cause)}에 따른 {STALL_KINDS[stall.kind]}"
+    return f"가장 긴 원인은 {with_particle(name, '으로/로')} {seconds(stall.seconds)}입니다"
