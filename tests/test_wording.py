@@ -167,7 +167,8 @@ def test_a_judgement_comes_with_its_value_and_rule() -> None:
     stable = wording.stability(trend())
     assert stable.word == "안정적"
     assert str(stable) == (
-        "안정적(변동계수 2.4 %, 추세 p = 0.41, 기준: 변동계수 5 % 이하이고 추세 p ≥ 0.05)"
+        "안정적(루프 평균의 변동계수 2.4 %, 추세 p = 0.41, "
+        "기준: 변동계수 5 % 이하이고 추세 p ≥ 0.05)"
     )
     assert wording.stability(trend(cv_fraction=0.06, stable=False)).word == "불안정"
     assert wording.unscored(stable).word == "판정하지 않음"

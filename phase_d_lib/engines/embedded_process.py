@@ -8,9 +8,11 @@ input; its end (the parent died or closed it) ends the run.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import selectors
+import signal
 import sys
 import threading
 import time
@@ -36,6 +38,7 @@ from phase_d_lib.specs import OptionsSpec, RunSpec, WorkloadSpec
 _CHUNK_OPS = 32
 _DRAW_OPS = 2048
 _SETTLE_TIMEOUT_S = 600.0
+_PR_SET_PDEATHSIG = 1
 
 
 class Database:
@@ -93,7 +96,6 @@ class Database:
 
 def build_base(task: dict[str, Any]) -> None:
     """Load every key once, let the tree settle, and leave a checkpoint of it."""
-    threading.Thread(target=_die_with_parent, daemon=True).start()
     workload = WorkloadSpec.model_validate(task["workload"])
     options = OptionsSpec.model_validate(task["options"])
     database = Database(Path(task["database"]), options, None)
@@ -108,10 +110,15 @@ def build_base(task: dict[str, Any]) -> None:
     database.close()
 
 
-def _die_with_parent() -> None:
-    """Leave at once when standard input ends: nobody waits for this tree any more."""
-    sys.stdin.read()
-    os._exit(1)
+def die_with_parent() -> None:
+    """Have the kernel kill this process when its parent dies, even inside a stalled put.
+
+    Linux only; elsewhere, and for a parent that is already gone, the end of standard input stops
+    the run at its next sample.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "prctl"):
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Writer:
@@ -316,6 +323,7 @@ def _work(writer: Writer, start: float, end: float, commands: Commands) -> None:
 
 def main(arguments: list[str]) -> None:
     """Run one task: build a base tree or drive a run."""
+    die_with_parent()
     kind, task_file = arguments
     task = json.loads(Path(task_file).read_text())
     {"base": build_base, "run": drive}[kind](task)
