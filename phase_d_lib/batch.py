@@ -36,7 +36,7 @@ _KERNEL_CONFIG = Config(
         "NotebookClient": {"extra_arguments": ["--log-level=50"]},
     }
 )
-_TYPES: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool, "None": None}
+_TYPES: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool}
 
 
 class KoreanTranslator(PythonTranslator):  # type: ignore[misc] # papermill ships no types
@@ -82,9 +82,13 @@ def declared_parameters(notebook: Path) -> dict[str, Any]:
 
 
 def _annotation(node: ast.expr) -> Any:
-    if isinstance(node, ast.BinOp):
-        return _annotation(node.left) | _annotation(node.right)
-    return _TYPES[ast.unparse(node)]
+    # papermill's own reader does not know "int | None", so notebooks write Optional[int].
+    if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Optional":
+        return _annotation(node.slice) | None
+    name = ast.unparse(node)
+    if name not in _TYPES:
+        raise InputError(f"parameter type {name} can't be checked; use {', '.join(_TYPES)}")
+    return _TYPES[name]
 
 
 def check_parameters(notebook: Path, given: dict[str, Any]) -> None:

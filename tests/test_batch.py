@@ -52,9 +52,10 @@ def test_bad_parameters_are_refused_before_a_kernel_starts(
 
 
 def test_a_parameter_without_a_type_is_refused(tmp_path: Path) -> None:
-    notebook = write_notebook(tmp_path / "a.ipynb", parameters="x = 1")
-    with pytest.raises(InputError, match="no type annotation"):
-        batch.declared_parameters(notebook)
+    for source, expected in (("x = 1", "no type annotation"), ("x: list = []", "type list")):
+        notebook = write_notebook(tmp_path / "a.ipynb", parameters=source)
+        with pytest.raises(InputError, match=expected):
+            batch.declared_parameters(notebook)
 
 
 def test_a_failing_cell_is_one_line_and_leaves_evidence(tmp_path: Path) -> None:
