@@ -169,6 +169,7 @@ def run_stages(
     workspace: Workspace,
     profile_name: str,
     folder: Path,
+    keys: dict[str, str],
     *,
     engine: str = "",
     force: bool = False,
@@ -180,6 +181,8 @@ def run_stages(
     ----------
     folder : Path
         Report directory, already claimed.
+    keys : dict
+        Of :func:`stage_keys`, taken once, so that an edit meanwhile spoils no shelf.
     engine : str
         Name of an installed engine; empty keeps the profile's.
     force : bool
@@ -190,12 +193,10 @@ def run_stages(
     notebooks = folder / "notebooks"
     notebooks.mkdir(exist_ok=True)
     done: list[StageRun] = []
-    keys: list[str] = []
     for number, (name, file) in enumerate(NOTEBOOKS.items(), start=1):
-        keys.append(cache_key(workspace, name, profile_name, engine, keys))
         start = time.monotonic()
         target = notebooks / file
-        shelf = workspace.cache / f"{name}-{keys[-1]}"
+        shelf = workspace.cache / f"{name}-{keys[name]}"
         cached = not force and name != "report" and _restore(workspace, shelf, target)
         if not cached:
             parameters = {"profile": profile_name, "report_dir": str(folder), "engine": engine}
@@ -209,25 +210,31 @@ def run_stages(
     return done
 
 
-def up_to_date(workspace: Workspace, profile_name: str, engine: str = "") -> Path | None:
+def up_to_date(workspace: Workspace, keys: dict[str, str]) -> Path | None:
     """Return the report that a new run would only repeat, or None."""
-    note = _report_note(workspace, profile_name, engine)
+    note = _shelf_of_report(workspace, keys) / "report.txt"
     if not note.is_file():
         return None
     folder = Path(note.read_text())
     return folder if is_ours(folder) and (folder / "manifest.json").is_file() else None
 
 
-def remember(workspace: Workspace, profile_name: str, engine: str, folder: Path) -> None:
-    """Note that `folder` holds the finished report of the present inputs."""
-    write_atomically(_report_note(workspace, profile_name, engine), str(folder.resolve()))
+def remember(workspace: Workspace, keys: dict[str, str], folder: Path) -> None:
+    """Note that `folder` holds the finished report of these keys."""
+    shelf = claim(_shelf_of_report(workspace, keys))
+    write_atomically(shelf / "report.txt", str(folder.resolve()))
 
 
-def _report_note(workspace: Workspace, profile_name: str, engine: str) -> Path:
-    keys: list[str] = []
+def _shelf_of_report(workspace: Workspace, keys: dict[str, str]) -> Path:
+    return workspace.cache / f"report-{keys['report']}"
+
+
+def stage_keys(workspace: Workspace, profile_name: str, engine: str = "") -> dict[str, str]:
+    """Return stage -> cache key; each stage's key holds those of the stages before it."""
+    keys: dict[str, str] = {}
     for name in NOTEBOOKS:
-        keys.append(cache_key(workspace, name, profile_name, engine, keys))
-    return workspace.cache / f"report-{keys[-1]}" / "report.txt"
+        keys[name] = cache_key(workspace, name, profile_name, engine, list(keys.values()))
+    return keys
 
 
 def cache_key(
@@ -235,16 +242,15 @@ def cache_key(
 ) -> str:
     """Hash everything a stage's result depends on: notebook, modules, lock, parameters, inputs."""
     notebook = workspace.notebooks / NOTEBOOKS[name]
-    parts = [
-        notebook,
-        workspace.root / "requirements.lock",
-        workspace.profiles / f"{profile_name}.yaml",
-    ]
-    parts += imported_modules(notebook, workspace.root / "phase_d_lib")
+    profile = load_profile(workspace.profiles, profile_name)
+    files = [notebook, workspace.root / "requirements.lock"]
+    files += imported_modules(notebook, workspace.root / "phase_d_lib")
+    if profile.recorded:
+        files += sorted(workspace.recorded_runs.glob("*/result.json"))
     total = hashlib.sha256(json.dumps([engine, *upstream]).encode())
-    for part in parts:
-        total.update(part.name.encode())
-        total.update(part.read_bytes() if part.is_file() else b"")
+    total.update(profile.model_dump_json().encode())
+    for file in files:
+        total.update(file.name.encode() + file.read_bytes())
     return total.hexdigest()[:16]
 
 
@@ -273,7 +279,9 @@ def _imports(tree: ast.AST) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return {name for name in found if name.split(".")[0] == "phase_d_lib"}
+    ours = {name for name in found if name.split(".")[0] == "phase_d_lib"}
+    # Importing a.b.c runs a/__init__ and a/b/__init__ first.
+    return ours | {name.rpartition(".")[0] for name in ours if name.count(".") > 1}
 
 
 def _module_file(name: str, package: Path) -> Path | None:

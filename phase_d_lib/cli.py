@@ -13,7 +13,7 @@ sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 import typer  # noqa: E402
 
-from phase_d_lib.errors import PhaseDError  # noqa: E402
+from phase_d_lib.errors import ModelRefusal, PhaseDError  # noqa: E402
 from phase_d_lib.workspace import find_workspace  # noqa: E402
 
 app = typer.Typer(
@@ -44,15 +44,18 @@ def report(
     from phase_d_lib import batch  # papermill takes a second: a wrong name is told before
     from phase_d_lib.report import bundle
 
-    fresh = None if force or out else batch.up_to_date(workspace, profile, engine)
+    keys = batch.stage_keys(workspace, profile, engine)
+    fresh = None if force or out else batch.up_to_date(workspace, keys)
     if fresh is not None:
         _say("nothing changed since the last report; FORCE=1 measures again")
         _say(f"report: {fresh / 'phase_d_report.html'}")
         return
     folder = batch.open_report(workspace, profile, out)
-    stages = batch.run_stages(workspace, profile, folder, engine=engine, force=force, say=_say)
+    stages = batch.run_stages(
+        workspace, profile, folder, keys, engine=engine, force=force, say=_say
+    )
     bundle.collect(folder, [stage.notebook for stage in stages], workspace)
-    batch.remember(workspace, profile, engine, folder)
+    batch.remember(workspace, keys, folder)
     batch.point_latest(workspace, folder)
     _say(f"done in {time.monotonic() - start:.0f} s\nreport: {folder / 'phase_d_report.html'}")
 
@@ -93,6 +96,26 @@ def runs(json: Annotated[bool, typer.Option(help="One JSON array.")] = False) ->
         rate = f"{row['put_ops_per_s']:,.0f} puts/s" if row["put_ops_per_s"] else "-"
         verdict = "valid" if row["valid"] else "not valid"
         typer.echo(f"{row['run_id']}  {row['status']:10} {rate:>16}  {verdict:9}  {row['block']}")
+
+
+@app.command()
+def predict(
+    inputs: Annotated[Path, typer.Option(help="Case file; its schema: data/schemas.")],
+    json: Annotated[bool, typer.Option(help="One JSON array, a record a model.")] = False,
+) -> None:
+    """Predict the put rate of the configuration in a case file; needs no checkout and no run."""
+    import orjson
+
+    from phase_d_lib import cases
+
+    asked = cases.read_case(inputs)
+    answers = cases.answers(asked, cases.to_case(asked, inputs))
+    if json:
+        typer.echo(orjson.dumps([answer.record() for answer in answers]).decode())
+    else:
+        typer.echo(cases.table(answers))
+    if all(answer.refused is not None for answer in answers):
+        raise typer.Exit(ModelRefusal.exit_code)
 
 
 @app.command()

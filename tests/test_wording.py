@@ -207,7 +207,7 @@ def test_every_code_of_the_library_has_a_korean_sentence() -> None:
         assert "기준" in wording.alert_value(alert)
         assert wording.alert_action(kind) != wording.alert_action("other")
     for resource in ("device_write", "device_read", "limiter", "compaction_slots", "foreground",
-                     "cpu", "mixed_device"):  # fmt: skip
+                     "cpu", "mixed_device", "controller"):  # fmt: skip
         assert wording.binding(resource) != resource
     assert wording.binding(None) == "판정 불가"
     assert {v1.V1.name, v2_1.V21.name} == {"v1", "v2_1"}

@@ -12,13 +12,13 @@ from phase_d_lib.report.inputs import ReportInputs
 from phase_d_lib.report.markup import Table
 from phase_d_lib.report.objectives import Objective
 from phase_d_lib.report.panels import FIGURE_NAME
+from phase_d_lib.report.particles import with_particle
 from phase_d_lib.report.quantities import count, interval, percent, puts_per_s, rate
 from phase_d_lib.report.readings import (
     active_prediction,
     active_score,
     binding,
     chosen_comparison,
-    confirmed,
     dominant_stall,
     judged_stability,
 )
@@ -198,7 +198,11 @@ def _change_sentence(inputs: ReportInputs) -> str:
     if apply is not None:
         return apply.statement_ko
     bound = next((a for a in advice if a.rule_id.startswith("binding_")), None)
+    chosen = chosen_comparison(inputs)
     kept = "확인한 개선이 없어 옵션은 기본값을 유지합니다"
+    if chosen is not None:
+        gain = with_particle(f"`{chosen.option_set}`", "은/는")
+        kept = f"{gain} 튜닝의 이득을 검증에서 확인하지 못해 기본값을 유지합니다"
     return f"{kept}. {bound.statement_ko}" if bound else kept
 
 
@@ -219,8 +223,8 @@ def _tuning_effect(inputs: ReportInputs) -> str:
     if chosen is None:
         return "개선한 조합 없음. 기본값을 유지했습니다"
     first = effect(chosen.effect, chosen.rate_ratio)
+    found = f"`{chosen.option_set}` 튜닝에서 {first.word}, {first.value}"
     if again is None:
-        return f"`{chosen.option_set}` 튜닝 {first}. 검증에서 다시 재지 않았습니다"
+        return f"{found}. 검증에서 다시 재지 않았습니다"
     second = effect(again.effect, again.rate_ratio)
-    told = "같은 결과를 확인했습니다" if confirmed(inputs) else "확인하지 못했습니다"
-    return f"`{chosen.option_set}` 튜닝 {first}, 검증 {second}. 검증에서 {told}"
+    return f"{found}. 검증에서 {second.word}, {second.value}. 규칙: {second.rule}"

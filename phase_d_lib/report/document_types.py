@@ -155,6 +155,7 @@ class TuningRecord(Frozen):
     effect: Effect
     memtable_bytes_ratio: float
     kept: bool
+    """Chosen by tuning and confirmed in validation; anything else is rolled back."""
 
 
 class Confirmation(Frozen):

@@ -35,7 +35,7 @@ from phase_d_lib.report.document_types import (
 from phase_d_lib.report.findings import findings
 from phase_d_lib.report.inputs import ReportInputs
 from phase_d_lib.report.objectives import objectives, planned_samples, samples_fraction
-from phase_d_lib.report.readings import binding, judged_stability
+from phase_d_lib.report.readings import binding, confirmed, judged_stability
 from phase_d_lib.report.recommendations import future_work, not_shown, recommendations
 from phase_d_lib.runs import Run
 from phase_d_lib.validation import CaseScore
@@ -177,7 +177,7 @@ def auto_tuning_records(inputs: ReportInputs) -> AutoTuningRecords:
             rate_ratio=c.rate_ratio,
             effect=c.effect,
             memtable_bytes_ratio=c.memtable_bytes_ratio,
-            kept=c.option_set == tuning.chosen,
+            kept=c.option_set == tuning.chosen and confirmed(inputs),
         )
         for c in tuning.comparisons
     )

@@ -94,10 +94,11 @@ def _rate(inputs: ReportInputs) -> Iterator[Finding]:
     if trend is None:
         return
     judged = stability(trend)
+    shown = with_particle(judged.word, "으로/로")
     yield Finding(
         rule_id="rate_stability",
         kind="positive" if trend.stable else "attention",
-        statement_ko=f"처리율은 {judged.word} 상태입니다({judged.value})",
+        statement_ko=f"처리율을 {shown} 판정했습니다({judged.value})",
         rule_ko=judged.rule,
         numbers={"cv_fraction": trend.cv_fraction, "p_value": trend.p_value},
     )
@@ -184,8 +185,8 @@ def _tuning(inputs: ReportInputs) -> Iterator[Finding]:
         numbers["rate_ratio"] = chosen.rate_ratio.value
         numbers["confirmed_rate_ratio"] = estimate.value if estimate else None
         told = "같은 결과를 얻었습니다" if confirmed(inputs) else "확인하지 못했습니다"
-        shown = with_particle(ratio(chosen.rate_ratio), "이고/고")
-        sentence = f"`{chosen.option_set}`의 처리율은 기본값의 {shown}, 검증에서 {told}"
+        shown = f"기본값과 견주어 {ratio(chosen.rate_ratio)}입니다"
+        sentence = f"`{chosen.option_set}`의 처리율은 {shown}. 검증에서 {told}"
     yield Finding(
         rule_id="tuning_effect",
         kind="positive" if chosen is not None and confirmed(inputs) else "attention",

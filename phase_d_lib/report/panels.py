@@ -88,12 +88,12 @@ def _headline(figure: Figure, inputs: ReportInputs) -> None:
     )
 
 
-def _mark_warmup(axes: Axes, inputs: ReportInputs) -> None:
-    axes.axvspan(0, inputs.monitoring.spec.warmup_s, color="#eeeeee", zorder=0, label="예열(제외)")
+def _mark_warmup(axes: Axes, inputs: ReportInputs, label: str = "") -> None:
+    axes.axvspan(0, inputs.monitoring.spec.warmup_s, color="#eeeeee", zorder=0, label=label)
 
 
 def _rates(axes: Axes, inputs: ReportInputs, samples: pd.DataFrame) -> None:
-    _mark_warmup(axes, inputs)
+    _mark_warmup(axes, inputs, "예열(제외)")
     axes.step(
         samples["time_s"], samples["put_ops_per_s"], where="pre", color=MEASURED, alpha=0.45,
         linewidth=1.2, label="표본",
@@ -111,11 +111,10 @@ def _rates(axes: Axes, inputs: ReportInputs, samples: pd.DataFrame) -> None:
         )  # fmt: skip
         if prediction.interval_90_ops_per_s:
             axes.axhspan(*prediction.interval_90_ops_per_s, color=PREDICTED, alpha=0.12)
-    result = inputs.monitoring.result
-    answer = (
-        f"{puts_per_s(result.put_rate_ops_per_s.value)}, "
-        f"표본의 변동계수 {percent(result.rate_cv_fraction)}"
-    )
+    trend = next((t for t in inputs.monitoring.trends if t.metric == "put_ops_per_s"), None)
+    answer = puts_per_s(inputs.monitoring.result.put_rate_ops_per_s.value)
+    if trend is not None:
+        answer += f", 루프 평균의 변동계수 {percent(trend.cv_fraction)}"
     head(axes, "QPS 추세: 처리율은 일정합니까?", answer)
     axes.set(xlabel="시간(s)", ylabel="처리율(puts/s)")
     axes.set_xlim(0, float(samples["time_s"].max()))
@@ -125,6 +124,7 @@ def _rates(axes: Axes, inputs: ReportInputs, samples: pd.DataFrame) -> None:
 
 
 def _latency(axes: Axes, inputs: ReportInputs, samples: pd.DataFrame) -> None:
+    _mark_warmup(axes, inputs)
     lines = (
         ("put_latency_p50_us", "p50", THIRD),
         ("put_latency_p99_us", "p99", MEASURED),
@@ -142,7 +142,7 @@ def _latency(axes: Axes, inputs: ReportInputs, samples: pd.DataFrame) -> None:
     low, high = axes.get_ylim()
     axes.set_ylim(low, high * 6)
     worst = inputs.monitoring.result.put_latency_us.get("max")
-    head(axes, "지연시간 추세: put은 얼마나 걸립니까?", f"가장 긴 put {duration_us(worst)}")
+    head(axes, "지연시간 추세: put은 얼마나 걸립니까?", f"예열 뒤 가장 긴 put {duration_us(worst)}")
     axes.set(xlabel="시간(s)", ylabel="put 지연시간(로그 축)")
     axes.set_xlim(0, float(samples["time_s"].max()))
     axes.legend(loc="upper right", ncols=4, **_LEGEND)

@@ -109,6 +109,7 @@ _BINDING_ADVICE = {
     "mixed_device": "읽기와 쓰기를 모두 줄이는 쓰기 증폭 감소부터 시험합니다",
     "compaction_slots": "`max_background_jobs`와 `max_subcompactions`를 늘려 시험합니다",
     "foreground": "배치 쓰기와 쓰기 스레드 수를 바꾸어 시험합니다",
+    "controller": "L0 기준과 `delayed_write_rate`를 바꾸어 시험합니다",
     "cpu": "압축 방식과 백그라운드 작업 수를 바꾸어 CPU 사용을 줄입니다",
 }
 

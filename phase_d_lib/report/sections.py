@@ -24,7 +24,7 @@ from phase_d_lib.report.quantities import (
     seconds,
     size,
 )
-from phase_d_lib.report.readings import judged_stability
+from phase_d_lib.report.readings import confirmed, judged_stability
 from phase_d_lib.report.wording import (
     ALERT_CAUSES,
     ALERT_KINDS,
@@ -265,13 +265,14 @@ def _case_row(case: CaseScore, prediction: Prediction) -> tuple[str, ...]:
 def adjustment_table(inputs: ReportInputs) -> Table:
     """Every option of every option set: from, to, kept or not."""
     default, tuning = inputs.profile.scenario.options.model_dump(), inputs.tuning
+    kept = confirmed(inputs)
     rows = [
         (
             f"`{c.option_set}`",
             f"`{name}`",
             option_value(name, default[name]),
             option_value(name, value),
-            "유지" if c.option_set == tuning.chosen else "되돌리기(rollback)",
+            "유지" if c.option_set == tuning.chosen and kept else "되돌리기(rollback)",
         )
         for c in tuning.comparisons
         for name, value in c.changes.items()

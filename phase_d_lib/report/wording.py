@@ -150,6 +150,7 @@ BINDINGS = {
     "compaction_slots": "컴팩션 슬롯",
     "foreground": "포그라운드 쓰기 경로",
     "cpu": "CPU",
+    "controller": "쓰기 제어기(write controller)",
 }
 STALL_CAUSES = {
     "memtable_limit": "멤테이블 수 한도",
@@ -201,10 +202,17 @@ DEVICE_MEANING = {
     "compaction_slots": "동시에 돌 수 있는 컴팩션의 수가 처리율을 정합니다",
     "foreground": "정체가 없을 때의 put 경로가 처리율을 정합니다",
     "cpu": "CPU 시간이 처리율을 정합니다",
+    "controller": "쓰기 제어기의 지연과 정지 규칙이 처리율을 정합니다",
 }
 _REFUSALS = {
     "amplification": "다른 구성에서 잰 증폭이 없어 답하지 않았습니다",
     "bounds": "측정한 상한이 하나도 없어 답하지 않았습니다",
+    "foreground_ops_per_s": "정체 없는 put 속도(U)를 재지 못해 답하지 않았습니다",
+    "slot_write_bytes_per_s": "컴팩션 슬롯의 속도를 재지 못해 답하지 않았습니다",
+    "distribution": "이 키 분포를 다루지 않아 답하지 않았습니다",
+    "read_fraction": "읽기가 섞인 부하를 다루지 않아 답하지 않았습니다",
+    "keys": "모의실험하기에 파일이 너무 많아 답하지 않았습니다",
+    "options": "쓰기가 영영 멈추는 옵션이라 답하지 않았습니다",
 }
 _ALERT_ACTIONS = {
     "write_stop": "멤테이블 수, L0 정지 기준, 컴팩션 속도를 점검합니다",
