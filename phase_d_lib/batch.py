@@ -18,6 +18,7 @@ from typing import Any
 
 import nbformat
 import papermill
+from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 from papermill.translators import PythonTranslator, papermill_translators
 from pydantic import TypeAdapter, ValidationError
@@ -25,6 +26,7 @@ from traitlets.config import Config
 
 from phase_d_lib.errors import InputError, StageError
 from phase_d_lib.profiles import load_profile
+from phase_d_lib.slot import benchmark_slot
 from phase_d_lib.stages import NOTEBOOKS, PROGRESS_VARIABLE, report_id, used_runs
 from phase_d_lib.workspace import ROOT_VARIABLE, Workspace, claim, is_ours, remove, write_atomically
 
@@ -140,6 +142,12 @@ def run_notebook(
                 progress_bar=False,
                 config=_KERNEL_CONFIG,
             )
+        except DeadKernelError:
+            partial.replace(failed)
+            raise StageError(
+                f"{notebook.name}: its kernel died, perhaps for lack of memory; "
+                f"run again, or choose a smaller profile (evidence: {failed.name})"
+            ) from None
         except PapermillExecutionError as error:
             partial.replace(failed)
             first = (str(error.evalue).splitlines() or [""])[0]
@@ -197,12 +205,13 @@ def run_stages(
         start = time.monotonic()
         target = notebooks / file
         shelf = workspace.cache / f"{name}-{keys[name]}"
-        cached = not force and name != "report" and _restore(workspace, shelf, target)
+        fed = _fingerprint([stage.notebook for stage in done])
+        cached = not force and name != "report" and _restore(workspace, shelf, target, fed)
         if not cached:
             parameters = {"profile": profile_name, "report_dir": str(folder), "engine": engine}
             with _progress(say, f"[{number}/{len(NOTEBOOKS)}] {name}", start) as progress:
                 run_notebook(workspace, workspace.notebooks / file, target, parameters, progress)
-            _store(shelf, target)
+            _store(shelf, target, fed)
         seconds = time.monotonic() - start
         how = "unchanged, reused" if cached else f"{seconds:.0f} s"
         say(f"[{number}/{len(NOTEBOOKS)}] {name}: {how}")
@@ -266,8 +275,8 @@ def imported_modules(notebook: Path, package: Path) -> list[Path]:
         if file is not None and file not in seen:
             seen.add(file)
             todo |= _imports(ast.parse(file.read_text()))
-    # Subprocesses and templates are used without being imported.
-    seen |= set((package / "engines").glob("*.py"))
+    # Engines and models come by entry point, templates by name: nothing imports them.
+    seen |= set((package / "engines").glob("*.py")) | set((package / "models").glob("*.py"))
     seen |= set((package / "report").rglob("*.j2")) if "report" in notebook.name else set()
     return sorted(seen)
 
@@ -290,19 +299,28 @@ def _module_file(name: str, package: Path) -> Path | None:
     return next((file for file in candidates if file.is_file() and stem != package), None)
 
 
-def _store(shelf: Path, notebook: Path) -> None:
-    building = shelf.with_name(f"{shelf.name}.part")
+def _fingerprint(notebooks: list[Path]) -> str:
+    """Hash of the executed notebooks a stage reads: seeds are fresh, so keys alone don't tell."""
+    total = hashlib.sha256()
+    for notebook in notebooks:
+        total.update(notebook.read_bytes())
+    return total.hexdigest()
+
+
+def _store(shelf: Path, notebook: Path, fed: str) -> None:
+    building = shelf.with_name(f"{shelf.name}.{os.getpid()}.part")
     remove(building)
     claim(building)
     shutil.copyfile(notebook, building / notebook.name)
+    (building / "fed.txt").write_text(fed)
     remove(shelf)
     building.rename(shelf)
 
 
-def _restore(workspace: Workspace, shelf: Path, target: Path) -> bool:
-    """Copy a cached notebook, if it is there and the runs it speaks of still are."""
-    source = shelf / target.name
-    if not source.is_file():
+def _restore(workspace: Workspace, shelf: Path, target: Path, fed: str) -> bool:
+    """Copy a cached notebook, if it was fed the same results and its runs are still there."""
+    source, note = shelf / target.name, shelf / "fed.txt"
+    if not source.is_file() or not note.is_file() or note.read_text() != fed:
         return False
     places = (workspace.runs, workspace.recorded_runs)
     if not all(any((p / run_id).is_dir() for p in places) for run_id in used_runs(source)):
@@ -362,11 +380,18 @@ def point_latest(workspace: Workspace, folder: Path) -> None:
 
 
 def clean(workspace: Workspace) -> list[Path]:
-    """Delete cached stages and live databases that are ours; return what was deleted."""
+    """Delete cached stages and live databases that are ours; return what was deleted.
+
+    Raises
+    ------
+    SlotBusyError
+        While a run measures: its database is one of them.
+    """
     deleted = []
-    for shelf in (workspace.cache, workspace.work):
-        for entry in sorted(shelf.glob("*")) if shelf.is_dir() else []:
-            if is_ours(entry):
-                remove(entry)
-                deleted.append(entry)
+    with benchmark_slot(timeout_s=0.0):
+        for shelf in (workspace.cache, workspace.work):
+            for entry in sorted(shelf.glob("*")) if shelf.is_dir() else []:
+                if is_ours(entry):
+                    remove(entry)
+                    deleted.append(entry)
     return deleted

@@ -12,6 +12,8 @@ from phase_d_lib.specs import Frozen, RunSpec, digest
 from phase_d_lib.validity import Verdict
 
 _NEVER = 10_000
+MAX_FOREGROUND_STALL_FRACTION = 0.02
+"""Above it the foreground run was not unstalled, so it says nothing of U."""
 
 
 class CalibrationRow(Frozen):
@@ -78,11 +80,13 @@ def calibrate(
 
 def measured_amplification(ledger: Ledger) -> Amplification:
     """Amplification of a run from its own ledger (closure figures only)."""
+    puts = ledger.user_bytes > 0
     levels = tuple(
         LevelFlow(
             level=level.level, write_bytes_per_user_byte=level.write_bytes / ledger.user_bytes
         )
         for level in ledger.levels
+        if puts
     )
     read = ledger.device_read_bytes
     return Amplification(
@@ -90,7 +94,9 @@ def measured_amplification(ledger: Ledger) -> Amplification:
         wal_bytes_per_user_byte=ledger.per_user_byte("wal_bytes"),
         flush_bytes_per_user_byte=ledger.per_user_byte("flush_write_bytes"),
         compaction_write_bytes_per_user_byte=ledger.per_user_byte("compaction_write_bytes"),
-        device_read_bytes_per_user_byte=None if read is None else read / ledger.user_bytes,
+        device_read_bytes_per_user_byte=(
+            ledger.per_user_byte("device_read_bytes") if read is not None else None
+        ),
         levels=levels,
     )
 
@@ -100,9 +106,11 @@ def host_speeds(foreground: Run, slots: Run) -> tuple[HostSpeeds, dict[str, str]
 
     CPU per put includes the flush of what was put; CPU per compacted byte is what remains of the
     unlimited run. mu is compaction output over busy time of its jobs, without a limiter.
-    A quantity whose run lost CPU to others is None.
+    A quantity whose run lost CPU to others, or a U whose run stalled, is None.
     """
     unstalled, unlimited = _trusted(foreground), _trusted(slots)
+    if unstalled and unstalled.stall_fraction > MAX_FOREGROUND_STALL_FRACTION:
+        unstalled = None
     put_s = unstalled.cpu_cores_used / unstalled.put_rate_ops_per_s.value if unstalled else None
     ledger = ledger_of(slots)
     merges = [level for level in ledger.levels if level.level > 0 and level.busy_s > 0]

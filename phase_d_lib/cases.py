@@ -48,9 +48,10 @@ GRID_MIN_DEPTH = 16
 GRID_MIN_BLOCK_KIB = 64
 """Block size from which it does."""
 
-_BOUND_MODELS = ("v1", "v2_1")
+_TREE_MODELS = ("v3",)  # they simulate the tree even where the amplification is given
 _SIMULATED_LEVELS = 7
-_SIMULATED_MEMTABLES = 100_000
+_LONGEST_SIMULATION = 300_000  # memtables, each once per 100 files: within a minute here
+_FILES_A_STEP = 100.0
 _STEADY_END_S = 60.0  # what the simulation runs to where no window is given
 _LONGEST_ERROR = 500
 _ROUNDING = 1e-9
@@ -135,9 +136,9 @@ class CaseOptions(OptionsSpec):
         default="snappy", json_schema_extra=_either(_COMPRESSIONS)
     )
     stats_dump_period_sec: int = Field(default=600, ge=0)
-    bottommost_compression: Annotated[Compression | Literal["same"], RocksDBName] = Field(
-        default="same", json_schema_extra=_either(_BOTTOMMOST)
-    )
+    bottommost_compression: Annotated[
+        Literal["same", "none", "snappy", "lz4", "zstd"], RocksDBName
+    ] = Field(default="same", json_schema_extra=_either(_BOTTOMMOST))
     """The simulated tree knows only the compression of the other levels."""
     compaction_style: Annotated[Literal["level", "universal", "fifo"], RocksDBName] = Field(
         default="level", json_schema_extra=_either(_STYLES)
@@ -316,10 +317,18 @@ def read_case(path: Path) -> CaseInputs:
         for name, kind in _SECTIONS.items():
             # Checked one by one first: an unknown key is then told with its own section's keys.
             if isinstance(values.get(name), dict):
-                parse(kind, values[name], f"{path}: {name}")
+                _parse_section(kind, values[name], f"{path}: {name}")
         return parse(CaseInputs, values, str(path))
     except InputError as error:
         raise _one_line(str(error)) from None
+
+
+def _parse_section(kind: type[BaseModel], values: dict[str, Any], source: str) -> None:
+    try:
+        parse(kind, values, source)
+    except InputError as error:
+        # A rule over several fields is told under the section's name, not its class's.
+        raise InputError(str(error).replace(f"{kind.__name__}: ", "", 1)) from None
 
 
 def to_case(inputs: CaseInputs, path: Path) -> Case:
@@ -575,29 +584,30 @@ def _tree_gap(inputs: CaseInputs, case: Case) -> ModelRefusal | None:
         return ModelRefusal(
             "compression_ratio", f"needed with compression '{options.compression}'; not given"
         )
-    memtables = _memtables_to_simulate(case)
-    if memtables > _SIMULATED_MEMTABLES:
+    memtables, files = _simulation_size(case)
+    if memtables * max(1.0, files / _FILES_A_STEP) > _LONGEST_SIMULATION:
         return ModelRefusal(
             "write_buffer_size",
-            f"up to {memtables:,.0f} memtables would be simulated, more than "
-            f"{_SIMULATED_MEMTABLES:,}; ask for fewer keys or a shorter window_s",
+            f"up to {memtables:,.0f} memtables into {files:,.0f} files would be simulated, which "
+            "takes too long; ask for fewer keys, larger buffers and files, or a shorter window_s",
         )
     return None
 
 
-def _memtables_to_simulate(case: Case) -> float:
-    """Upper bound of the memtables the simulation fills, a measure of how long it takes."""
+def _simulation_size(case: Case) -> tuple[float, float]:
+    """Upper bounds of the memtables a simulated seed fills and of the files they merge into."""
     workload, options, host = case.workload, case.options, case.host
-    rates = [
+    slot, flushes = host.slot_write_bytes_per_s, job_limits(options, parallel=True).flushes
+    rates = (
         (host.foreground_ops_per_s or 0.0) * workload.record_bytes,
         case.limiter_bytes_per_s,
-        host.slot_write_bytes_per_s
-        and host.slot_write_bytes_per_s * job_limits(options, parallel=True).flushes,
-    ]
+        None if slot is None else slot * flushes,
+    )
     slowest = min(rate for rate in rates if rate is not None)
     end_s = case.window_s[1] if case.window_s else _STEADY_END_S
-    loaded = workload.keys * workload.record_bytes if workload.preload else 0
-    return (loaded + slowest * end_s) / options.write_buffer_size
+    live = workload.keys * workload.record_bytes
+    put = slowest * end_s + (live if workload.preload else 0)
+    return put / options.write_buffer_size, live / options.target_file_size_base
 
 
 def _lacking(
@@ -605,7 +615,7 @@ def _lacking(
 ) -> ModelRefusal | None:
     """Refusal of a model for an input it cannot do without, or None."""
     given, device = inputs.amplification, case.device
-    if name not in _BOUND_MODELS or given is None:
+    if given is None or name in _TREE_MODELS:
         return tree
     if name != "v2_1":
         return None

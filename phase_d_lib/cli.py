@@ -47,15 +47,21 @@ def report(
     keys = batch.stage_keys(workspace, profile, engine)
     fresh = None if force or out else batch.up_to_date(workspace, keys)
     if fresh is not None:
+        batch.point_latest(workspace, fresh)
         _say("nothing changed since the last report; FORCE=1 measures again")
         _say(f"report: {fresh / 'phase_d_report.html'}")
         return
     folder = batch.open_report(workspace, profile, out)
-    stages = batch.run_stages(
-        workspace, profile, folder, keys, engine=engine, force=force, say=_say
-    )
+    try:
+        stages = batch.run_stages(
+            workspace, profile, folder, keys, engine=engine, force=force, say=_say
+        )
+    except KeyboardInterrupt:
+        _say("interrupted; finished stages are kept, run the same command again to go on")
+        raise typer.Exit(130) from None
     bundle.collect(folder, [stage.notebook for stage in stages], workspace)
-    batch.remember(workspace, keys, folder)
+    if out is None:
+        batch.remember(workspace, keys, folder)
     batch.point_latest(workspace, folder)
     _say(f"done in {time.monotonic() - start:.0f} s\nreport: {folder / 'phase_d_report.html'}")
 
@@ -139,7 +145,7 @@ def record(
 
 @app.command()
 def bench() -> None:
-    """Measure sampling cost, LOG reading and stage overhead; write reports/bench.json."""
+    """Measure sampling cost and LOG reading; write reports/bench.json."""
     from phase_d_lib import bench as benchmarks
 
     file = benchmarks.run(find_workspace(), _say)
@@ -157,9 +163,6 @@ def main() -> None:
     except PhaseDError as error:
         print(f"phase-d: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        print("phase-d: interrupted; finished stages are kept, run again to go on", file=sys.stderr)
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -213,6 +213,7 @@ class IntegrationResult(Frozen):
     """What the integration stage hands on."""
 
     seed: int
+    scenario: Scenario
     host: Host
     calibration: Calibration
     record: DeploymentRecord
@@ -225,6 +226,7 @@ def integrate(
     calibration = calibrate(laboratory, scenario, plan, seed)
     return IntegrationResult(
         seed=seed,
+        scenario=scenario,
         host=laboratory.used[-1].host,
         calibration=calibration,
         record=Fleet(calibration).record,

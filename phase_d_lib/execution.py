@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import time
@@ -23,9 +24,10 @@ from phase_d_lib.workspace import Workspace, claim, is_ours, remove, write_atomi
 
 OnSample = Callable[[dict[str, Any], EngineProcess], None]
 _POLL_S = 0.1
-_END_PATIENCE_S = 30.0
+_END_PATIENCE_S = 60.0
 _STOP_PATIENCE_S = 2.0
 MAX_RETRIES = 2
+KEPT_BASE_TREES = 6
 
 
 def execute(
@@ -81,7 +83,12 @@ def _attempt(
                 runs.freeze_predictions(path, predictions)
             host = describe_host(place, engine.build())
             _write_host(path, host)
-            code, message = _drive(engine, spec, path, place / "db", on_sample)
+            try:
+                code, message = _drive(engine, spec, path, place / "db", on_sample)
+            except BaseException:
+                if len(_rows(path)) >= 2:
+                    runs.finish(path, "partial", "interrupted by its user or its watcher")
+                raise
             return _finish(path, host, code, message)
         finally:
             remove(place)
@@ -117,10 +124,14 @@ def base_tree(spec: RunSpec, workspace: Workspace, engine: Engine) -> Path:
         update={"arrival": WorkloadSpec().arrival, "read_fraction": 0.0, "threads": 1, "wal": True}
     )
     options = spec.base_options or spec.options
-    name = f"base-{engine.name}-{digest(workload)[:8]}{digest(options)[:8]}-{spec.base_seed}"
+    build = hashlib.sha256(engine.build().encode()).hexdigest()[:6]
+    parts = (engine.name, build, digest(workload)[:8] + digest(options)[:8], str(spec.base_seed))
+    name = "-".join(("base", *parts))
     folder = workspace.work / name
     if is_ours(folder):
+        os.utime(folder)
         return folder
+    _forget_old_trees(workspace)
     building = workspace.work / f"{name}.building"
     remove(building)
     try:
@@ -129,6 +140,14 @@ def base_tree(spec: RunSpec, workspace: Workspace, engine: Engine) -> Path:
     finally:
         remove(building)
     return folder
+
+
+def _forget_old_trees(workspace: Workspace) -> None:
+    """Delete the base trees used longest ago, so that fresh held-out cases don't fill the disk."""
+    trees = sorted(workspace.work.glob("base-*"), key=lambda tree: tree.stat().st_mtime)
+    for tree in trees[: max(0, len(trees) - KEPT_BASE_TREES + 1)]:
+        if is_ours(tree):
+            remove(tree)
 
 
 def clone_tree(source: Path, target: Path) -> None:
@@ -150,8 +169,8 @@ def _drive(
 ) -> tuple[int, str]:
     process = engine.launch(spec, path, database)
     try:
-        _follow(process, path / "samples.jsonl", on_sample)
-        return process.end(_END_PATIENCE_S)
+        _follow(process, path / "samples.jsonl", on_sample, spec.duration_s + _END_PATIENCE_S)
+        return process.end(_STOP_PATIENCE_S)
     except BaseException:
         # Whatever ends us (Ctrl-C, a failing callback): the engine does not outlive the run.
         process.stop()
@@ -161,8 +180,11 @@ def _drive(
         runs.keep_database_files(path, database)
 
 
-def _follow(process: EngineProcess, samples: Path, on_sample: OnSample | None) -> None:
-    offset = 0
+def _follow(
+    process: EngineProcess, samples: Path, on_sample: OnSample | None, patience_s: float
+) -> None:
+    """Hand samples on until the process ends, or `patience_s` have passed (a put that hangs)."""
+    offset, deadline = 0, time.monotonic() + patience_s
     while True:
         ended = process.poll() is not None
         if samples.exists() and on_sample is not None:
@@ -173,7 +195,7 @@ def _follow(process: EngineProcess, samples: Path, on_sample: OnSample | None) -
             offset += len(whole)
             for line in whole.splitlines():
                 on_sample(orjson.loads(line), process)
-        if ended:
+        if ended or time.monotonic() > deadline:
             return
         time.sleep(_POLL_S)
 

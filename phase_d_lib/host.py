@@ -75,7 +75,7 @@ def process_counters(pid: int | str = "self") -> ProcessCounters:
                 read_bytes = int(value)
             elif name == "write_bytes":
                 write_bytes = int(value)
-    except PermissionError:
+    except OSError:
         pass
     return ProcessCounters(cpu_s, rss_bytes, read_bytes, write_bytes)
 

@@ -33,14 +33,14 @@ class Ledger(Frozen):
     device_write_bytes: float | None
     device_read_bytes: float | None
     write_closure: float | None
-    """(flush + compaction writes) / bytes that left the block builder; 0.98-1.03 is closed."""
+    """(flush + compaction writes) / bytes that left the block builder; within 3 % of 1 is closed."""
     device_closure: float | None
     """Process device writes / (WAL + flush + compaction); 0.95-1.10 is closed."""
     levels: tuple[LevelTraffic, ...] = ()
 
     def per_user_byte(self, name: str) -> float:
-        """One byte count per user byte, e.g. ``per_user_byte("flush_write_bytes")``."""
-        return float(getattr(self, name)) / self.user_bytes
+        """One byte count per user byte, e.g. ``"flush_write_bytes"``; 0 without puts."""
+        return float(getattr(self, name)) / self.user_bytes if self.user_bytes else 0.0
 
     def per_batch_byte(self, name: str) -> float:
         """One byte count per batch byte, the basis of published ledgers."""

@@ -19,6 +19,7 @@ from phase_d_lib.models.base import Prediction
 from phase_d_lib.profiles import MonitoringPlan, Scenario
 from phase_d_lib.runs import Run, RunResult
 from phase_d_lib.specs import Frozen, OptionsSpec, RunSpec
+from phase_d_lib.validity import MAX_STEAL_FRACTION
 
 AlertKind = Literal[
     "write_stop",
@@ -28,7 +29,6 @@ AlertKind = Literal[
     "cpu_steal",
 ]
 Severity = Literal["warning", "critical"]
-STEAL_LIMIT_FRACTION = 0.05
 NEAR_FRACTION = 0.8
 CLOSE_AFTER_SAMPLES = 3
 STABLE_CV_FRACTION = 0.05
@@ -85,10 +85,10 @@ class Trend(Frozen):
     slope_per_min: float
     p_value: float
     significant: bool
-    cv_fraction: float
-    """Coefficient of variation of the means over monitoring loops."""
-    stable: bool
-    """No significant trend and coefficient of variation <= 5 %."""
+    cv_fraction: float | None
+    """Coefficient of variation of the means over monitoring loops; None with fewer than two."""
+    stable: bool | None
+    """No significant trend and coefficient of variation <= 5 %; None where that can't be told."""
 
 
 class MonitoringResult(Frozen):
@@ -192,8 +192,8 @@ class AlertBook:
                 found["slowdown", cause] = ("warning", float(delays), 0.0)
         elapsed = row["machine_cpu_s_total"] - before["machine_cpu_s_total"]
         steal = row["machine_steal_s_total"] - before["machine_steal_s_total"]
-        if elapsed > 0 and steal / elapsed > STEAL_LIMIT_FRACTION:
-            found["cpu_steal", "host"] = ("warning", steal / elapsed, STEAL_LIMIT_FRACTION)
+        if elapsed > 0 and steal / elapsed > MAX_STEAL_FRACTION:
+            found["cpu_steal", "host"] = ("warning", steal / elapsed, MAX_STEAL_FRACTION)
         return found
 
 
@@ -203,25 +203,30 @@ def monitor(
     plan: MonitoringPlan,
     fleet: Fleet,
     seed: int,
-    on_sample: Callable[[pd.DataFrame], None] | None = None,
+    on_sample: Callable[[list[dict[str, Any]]], None] | None = None,
 ) -> tuple[Run, MonitoringResult]:
     """Predict the scenario in writing, run it under observation, describe what it did.
 
     Parameters
     ----------
     on_sample : callable, optional
-        Called with the raw samples so far, for a live display.
+        Called with the raw sample rows so far, for a live display.
     """
     spec = monitoring_spec(scenario, plan, seed)
     predictions = fleet.predict(spec)
-    book = AlertBook(spec.options, laboratory.workspace.runs / spec.run_id / "alerts.jsonl")
+    file = laboratory.workspace.runs / spec.run_id / "alerts.jsonl"
+    book = AlertBook(spec.options, file)
     rows: list[dict[str, Any]] = []
 
     def observe(row: dict[str, Any], _: EngineProcess) -> None:
+        nonlocal book
+        if rows and row["time_s"] < rows[-1]["time_s"]:  # a new attempt began
+            rows.clear()
+            book = AlertBook(spec.options, file)
         rows.append(row)
         book.observe(row)
         if on_sample is not None:
-            on_sample(pd.DataFrame(rows))
+            on_sample(rows)
 
     frozen = [p.model_dump(mode="json") for p in predictions]
     run = laboratory.run(spec, predictions=frozen, on_sample=observe)
@@ -338,7 +343,8 @@ def _loop_means(times_s: np.ndarray, values: np.ndarray, loop_s: float) -> np.nd
     if len(times_s) < 2:
         return np.array([])
     held = np.concatenate([[0.0], np.cumsum(values[1:] * np.diff(times_s))])
-    edges = np.arange(times_s[0], times_s[-1] + 1e-6, loop_s)
+    slack_s = float(np.median(np.diff(times_s))) / 4
+    edges = np.arange(times_s[0], times_s[-1] + slack_s, loop_s)
     means: np.ndarray = np.diff(np.interp(edges, times_s, held)) / loop_s
     return means
 
@@ -357,7 +363,7 @@ def trend(samples: pd.DataFrame, metric: str, loop_s: float) -> Trend:
     series = samples[["time_s", metric]].dropna()
     values = series[metric].to_numpy(dtype=float)
     means = _loop_means(series["time_s"].to_numpy(dtype=float), values, loop_s)
-    cv = float(means.std(ddof=1) / means.mean()) if len(means) > 1 and means.mean() else 0.0
+    cv = float(means.std(ddof=1) / means.mean()) if len(means) > 1 and means.mean() else None
     slope, p_value = 0.0, 1.0
     if len(values) >= 8 and np.ptp(values) > 0:
         design = add_constant(series["time_s"].to_numpy() / 60.0)
@@ -371,5 +377,5 @@ def trend(samples: pd.DataFrame, metric: str, loop_s: float) -> Trend:
         p_value=p_value,
         significant=significant,
         cv_fraction=cv,
-        stable=not significant and cv <= STABLE_CV_FRACTION,
+        stable=None if cv is None else not significant and cv <= STABLE_CV_FRACTION,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 from pydantic import Field, model_validator
@@ -108,11 +108,18 @@ class Profile(Frozen):
 
     @model_validator(mode="after")
     def _changes_fit(self) -> Profile:
-        for name, changes in {**self.integration.calibration, **self.tuning.candidates}.items():
+        sets = [*self.integration.calibration.items(), *self.tuning.candidates.items()]
+        for name, changes in sets:
             try:
                 self.scenario.spec(changes)
             except InputError as error:
                 raise ValueError(f"{name}: {error}") from None
+        if self.scenario.workload.arrival.kind != "closed":
+            raise ValueError("scenario.workload.arrival.kind: stages measure the closed loop only")
+        if "default" in self.tuning.candidates:
+            raise ValueError("tuning.candidates: the name 'default' is taken, choose another")
+        if self.monitoring.loop_s > self.monitoring.duration_s - self.monitoring.warmup_s:
+            raise ValueError("monitoring.loop_s is longer than the window after the warm-up")
         if self.recorded and self.seed is None:
             raise ValueError("recorded: true needs the seed the runs were recorded with")
         return self
@@ -128,9 +135,6 @@ class Profile(Frozen):
             + two.duration_s * two.pairs * (len(two.candidates) + 1)
             + three.duration_s * (three.held_out + 2 * three.pairs)
         )
-
-
-StageName = Literal["integration", "monitoring", "tuning", "validation", "report"]
 
 
 def load_profile(profiles: Path, name: str) -> Profile:

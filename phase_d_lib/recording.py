@@ -20,6 +20,8 @@ from phase_d_lib.workspace import MARKER, Workspace, claim, remove
 _STATISTICS_DUMP = re.compile(
     rb"^.*------- DUMPING STATS -------\n(?:(?!\d{4}/).*\n)*", re.MULTILINE
 )
+_HOST_LINE = re.compile(rb"(Host name \(Env\):\s*)\S+")
+_ABSOLUTE_PATH = re.compile(rb"(?<![\w.])/(?:tmp|root|home|work|var|Users)/[\w./+-]*")
 _KEPT = ("spec.json", "host.json", "prediction.json", "result.json", "OPTIONS", MARKER)
 
 
@@ -27,7 +29,7 @@ def record(workspace: Workspace, profile_name: str, say: Callable[[str], None]) 
     """Run a recorded profile live and replace ``tests/data/recorded`` with its runs.
 
     The profile's seed fixes every spec, so replay finds the same ones. The periodic statistics
-    dumps are cut from each LOG and the rest is compressed; nothing else is changed.
+    dumps are cut from each LOG, host name and paths are redacted, the rest is compressed.
 
     Raises
     ------
@@ -58,4 +60,5 @@ def keep(run: Run, target: Path) -> None:
     for name in ("samples", "latency"):
         shutil.copyfile(run.path / f"{name}.parquet", target / f"{name}.parquet")
     log = _STATISTICS_DUMP.sub(b"", (run.path / "LOG").read_bytes())
+    log = _HOST_LINE.sub(rb"\1redacted", _ABSOLUTE_PATH.sub(b"/redacted", log))
     (target / "LOG.gz").write_bytes(gzip.compress(log, mtime=0))

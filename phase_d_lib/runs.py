@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 import orjson
 import pandas as pd
+from pydantic import ValidationError
 
 from phase_d_lib.errors import InputError
 from phase_d_lib.host import Host
@@ -132,8 +133,18 @@ class Run:
 
     @property
     def window(self) -> pd.DataFrame:
-        """Samples after the warm-up."""
-        return window(self.samples, self.spec.warmup_s)
+        """Samples after the warm-up; all of them when the run ended before."""
+        inside = window(self.samples, self.spec.warmup_s)
+        return inside if len(inside) >= 2 else self.samples
+
+    @property
+    def readable(self) -> bool:
+        """Whether spec and result fit this version of the library."""
+        try:
+            _ = self.spec, self.result
+        except ValidationError:
+            return False
+        return True
 
     @property
     def valid(self) -> bool:
@@ -162,12 +173,18 @@ def create(runs: Path, spec: RunSpec) -> Path:
     path = claim(runs / spec.run_id)
     previous = [entry for entry in path.iterdir() if not _is_kept(entry)]
     if previous:
-        shelf = path / f"attempt-{1 + sum(1 for _ in path.glob('attempt-*'))}"
+        shelf = path / f"attempt-{1 + _attempts(path)}"
         shelf.mkdir()
         for entry in previous:
             entry.rename(shelf / entry.name)
     write_atomically(path / "spec.json", spec.model_dump_json(indent=1))
     return path
+
+
+def _attempts(path: Path) -> int:
+    """Highest number of an earlier attempt, 0 when there is none."""
+    numbers = (entry.name.removeprefix("attempt-") for entry in path.glob("attempt-*"))
+    return max((int(number) for number in numbers if number.isdigit()), default=0)
 
 
 def _is_kept(entry: Path) -> bool:
@@ -196,7 +213,7 @@ def finish(path: Path, status: Status, reason: str | None) -> Run:
             partial = path / f".{name}.parquet.part"
             table.to_parquet(partial, index=False)
             partial.replace(path / f"{name}.parquet")
-    attempt = 1 + sum(1 for _ in path.glob("attempt-*"))
+    attempt = 1 + _attempts(path)
     result = run.summarise(status, reason, attempt)
     write_atomically(path / "result.json", result.model_dump_json(indent=1))
     for name in ("samples.jsonl", "latency.jsonl"):
@@ -214,11 +231,10 @@ def keep_database_files(path: Path, database: Path) -> None:
 
 
 def find_runs(runs: Path) -> list[Run]:
-    """Open every run directory below `runs`, newest first."""
+    """Open every run directory below `runs` that this version can read, newest first."""
     folders = [spec.parent for spec in runs.glob("*/spec.json")]
-    return [
-        Run(folder) for folder in sorted(folders, key=lambda f: f.stat().st_mtime, reverse=True)
-    ]
+    ordered = sorted(folders, key=lambda folder: folder.stat().st_mtime, reverse=True)
+    return [run for run in map(Run, ordered) if run.readable]
 
 
 def utc_now() -> str:
@@ -250,6 +266,7 @@ def with_interval_rates(samples: pd.DataFrame) -> pd.DataFrame:
     elapsed_s = numeric["time_s"].diff()
     change = numeric.filter(like="_total").diff().div(elapsed_s, axis=0)
     machine = numeric["machine_cpu_s_total"].diff()
+    readable = numeric["io_write_bytes_total"] >= 0
     background = change["flush_write_bytes_total"] + change["compact_write_bytes_total"]
     return numeric.assign(
         put_ops_per_s=change["puts_total"],
@@ -257,8 +274,9 @@ def with_interval_rates(samples: pd.DataFrame) -> pd.DataFrame:
         flush_write_bytes_per_s=change["flush_write_bytes_total"],
         compact_write_bytes_per_s=change["compact_write_bytes_total"],
         compact_read_bytes_per_s=change["compact_read_bytes_total"],
-        device_write_bytes_per_s=change["io_write_bytes_total"],
-        device_read_bytes_per_s=change["io_read_bytes_total"],
+        # -1 where /proc/PID/io could not be read: unknown, not zero.
+        device_write_bytes_per_s=change["io_write_bytes_total"].where(readable),
+        device_read_bytes_per_s=change["io_read_bytes_total"].where(readable),
         write_bytes_per_batch_byte=background / change["batch_bytes_total"].replace(0.0, np.nan),
         stall_fraction=(change["stall_us_total"] / 1e6),
         process_cpu_cores=change["process_cpu_s_total"],
@@ -293,12 +311,14 @@ def _summary(run: Run, status: Status, reason: str | None, attempt: int) -> RunR
     spec = run.spec
     if len(run.samples) < 2:
         raise InputError(f"run {spec.run_id} has fewer than two samples; nothing to summarise")
-    inside = run.window if len(run.window) >= 2 else run.samples
+    inside = run.window
     first, last = inside.iloc[0], inside.iloc[-1]
     puts = last["puts_total"] - first["puts_total"]
     user_bytes = float(puts * spec.workload.record_bytes)
     rates = inside["put_ops_per_s"].iloc[1:]
-    in_window = (run.latency["operation"] == "put") & (run.latency["second"] >= first["time_s"])
+    in_window = (run.latency["operation"] == "put") & (
+        run.latency["second"] >= int(first["time_s"])
+    )
     machine_s = last["machine_cpu_s_total"] - first["machine_cpu_s_total"]
     steal = (last["machine_steal_s_total"] - first["machine_steal_s_total"]) / max(machine_s, 1e-9)
     return RunResult(

@@ -11,11 +11,13 @@ from pathlib import Path
 
 from phase_d_lib.errors import SlotBusyError
 
+_YIELD_S = 0.15
+"""Pause after a release, longer than the poll, so that whoever waits gets its turn."""
 SLOT_FILE = Path("/tmp/phase-d-benchmark.slot")
 
 
 @contextmanager
-def benchmark_slot(timeout_s: float = 600.0, slot_file: Path = SLOT_FILE) -> Iterator[None]:
+def benchmark_slot(timeout_s: float = 86_400.0, slot_file: Path = SLOT_FILE) -> Iterator[None]:
     """Hold the machine's benchmark slot; the kernel frees it when the holder dies.
 
     Parameters
@@ -36,6 +38,7 @@ def benchmark_slot(timeout_s: float = 600.0, slot_file: Path = SLOT_FILE) -> Ite
         yield
     finally:
         os.close(descriptor)
+        time.sleep(_YIELD_S)
 
 
 def _open(slot_file: Path) -> int:
@@ -44,7 +47,9 @@ def _open(slot_file: Path) -> int:
     try:
         return os.open(slot_file, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return os.open(slot_file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(slot_file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        os.fchmod(descriptor, 0o644)  # whatever the umask: other users lock it too
+        return descriptor
 
 
 def _acquire(descriptor: int, timeout_s: float, slot_file: Path) -> None:

@@ -22,7 +22,7 @@ Compression = Literal["none", "snappy", "lz4", "zstd"]
 
 
 class Frozen(BaseModel):
-    """Base of every spec: immutable, no unknown keys, no silent type coercion of strings."""
+    """Base of every spec and result: immutable, no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 

@@ -86,9 +86,26 @@ class Stage:
         self.sources[name] = "기록된 예제 실행"
         return kind.model_validate(recorded_result(self.workspace, name))
 
+    def integration(self) -> IntegrationResult:
+        """Return the integration stage's result, if it measured this profile's scenario.
+
+        Raises
+        ------
+        InputError
+            When the latest report is of another scenario.
+        """
+        result = self.upstream(IntegrationResult)
+        if result.scenario != self.profile.scenario:
+            raise InputError(
+                f"profile = {self.profile.name!r}: its scenario differs from the one calibrated in "
+                f"{self.sources['integration']}; name that report's profile, or run make report "
+                f"PROFILE={self.profile.name} first"
+            )
+        return result
+
     def fleet(self) -> Fleet:
         """Deploy the models again from the integration stage's calibration."""
-        return Fleet(self.upstream(IntegrationResult).calibration)
+        return Fleet(self.integration().calibration)
 
     def find_run(self, run_id: str) -> Run:
         """Open a run of this checkout or of the recorded ones.
@@ -117,7 +134,7 @@ def report_inputs(stage: Stage) -> tuple[ReportInputs, Path]:
 
     Run alone, the report stage makes a new directory under ``reports/``.
     """
-    integration, monitoring = stage.upstream(IntegrationResult), stage.upstream(MonitoringResult)
+    integration, monitoring = stage.integration(), stage.upstream(MonitoringResult)
     tuning, validation = stage.upstream(TuningResult), stage.upstream(ValidationResult)
     folder = stage.report_dir or claim(stage.workspace.reports / report_id(stage.profile))
     run_ids = {

@@ -92,8 +92,10 @@ def test_a_cycle_shorter_than_a_loop_is_stable() -> None:
 
 
 def test_a_constant_or_absent_metric_has_no_trend() -> None:
-    times = np.arange(20) * 0.5
+    times = np.arange(40) * 0.5
     flat = trend(pd.DataFrame({"time_s": times, "x": 3.0}), "x", 5.0)
     assert (flat.significant, flat.stable, flat.cv_fraction) == (False, True, 0.0)
-    absent = trend(pd.DataFrame({"time_s": times, "x": [np.nan] * 20}), "x", 5.0)
-    assert (absent.significant, absent.slope_per_min) == (False, 0.0)
+    absent = trend(pd.DataFrame({"time_s": times, "x": [np.nan] * 40}), "x", 5.0)
+    assert (absent.significant, absent.stable, absent.cv_fraction) == (False, None, None)
+    single = trend(pd.DataFrame({"time_s": times[:12], "x": times[:12]}), "x", 5.0)
+    assert single.stable is None

@@ -44,6 +44,34 @@ def test_coverage_of_the_interval_on_dependent_noise() -> None:
     assert hits >= 80
 
 
+def test_coverage_with_only_a_few_blocks() -> None:
+    rng = np.random.default_rng(3)
+    hits = 0
+    for _ in range(200):
+        cycle, noise = rng.uniform(0, 3), np.repeat(rng.normal(0, 150, 12), 2)
+        estimate = steady_rate(
+            series(
+                lambda t, c=cycle, n=noise: (
+                    1000 + 800 * np.sin(2 * np.pi * (t + c) / 2.0) + n[int(t) % 12]
+                ),
+                duration_s=12.0,
+                period_s=0.25,
+            ),
+            resamples=400,
+        )
+        if estimate.low is not None and estimate.high is not None:
+            hits += estimate.low <= 1000.0 <= estimate.high
+        else:
+            hits += 1
+    assert hits / 200 >= 0.90
+
+
+def test_blocks_are_longer_than_twice_the_longest_gap() -> None:
+    table = series(lambda t: 1000.0, duration_s=40.0)
+    stalled = table[(table["time_s"] < 10.0) | (table["time_s"] > 13.0)]
+    assert block_length_s(stalled) >= 6.0
+
+
 def test_a_short_window_has_no_interval() -> None:
     estimate = steady_rate(series(lambda t: 5.0, duration_s=3.0))
     assert (estimate.low, estimate.high) == (None, None)

@@ -181,7 +181,13 @@ def make_integration(spec: RunSpec, run: Run, host_name: str) -> IntegrationResu
         models=models, active="v2_1", active_reason="lowest_cross_validated_error",
         active_since=START.isoformat(),
     )  # fmt: skip
-    return IntegrationResult(seed=1, host=host, calibration=calibration, record=record)
+    return IntegrationResult(
+        seed=1,
+        scenario=load_profile(REPOSITORY.profiles, "quick").scenario,
+        host=host,
+        calibration=calibration,
+        record=record,
+    )
 
 
 def make_trials(name: str) -> tuple[Trial, ...]:
@@ -367,7 +373,7 @@ def test_the_first_screen_says_rate_binding_change_and_limits(report: Path) -> N
     assert re.search(r"포화 처리율 \| 20,\d{3}(\.\d+)? puts/s\(95 % 신뢰구간 ", head)
     assert "제약 자원 | 속도 제한기" in head
     assert "`write_buffer_size` 2 MiB → 8 MiB" in head
-    assert "이 보고서가 보이지 않는 것" in head
+    assert "이 보고서가 다루지 않는 것" in head
 
 
 def test_closure_is_never_called_accuracy(report: Path) -> None:

@@ -136,7 +136,6 @@ class Writer:
             self._write_options.disable_wal = True  # type: ignore[method-assign,assignment] # a property
         self._operations = self._draw()
         self.puts = self.gets = 0
-        self.backlog = 0
         self.put_ns, self.get_ns = array("q"), array("q")
         self._due_s: Iterator[float] | None = None
         if workload.arrival.kind != "closed":
@@ -289,8 +288,9 @@ def _loop(
     sampler.start()
     start = time.perf_counter()
     end = start + spec.duration_s
+    failures: list[Exception] = []
     others = [
-        threading.Thread(target=_work, args=(writer, start, end, commands), daemon=True)
+        threading.Thread(target=_work, args=(writer, start, end, commands, failures), daemon=True)
         for writer in writers[1:]
     ]
     recorder.record(0.0)
@@ -314,11 +314,19 @@ def _loop(
     now = time.perf_counter()
     if now - (next_sample - spec.sample_period_s) > spec.sample_period_s / 4:
         recorder.record(now - start)
+    if failures:
+        raise failures[0]
 
 
-def _work(writer: Writer, start: float, end: float, commands: Commands) -> None:
-    while time.perf_counter() < end and not commands.stopped:
-        writer.advance(start, end)
+def _work(
+    writer: Writer, start: float, end: float, commands: Commands, failures: list[Exception]
+) -> None:
+    try:
+        while time.perf_counter() < end and not commands.stopped:
+            writer.advance(start, end)
+    except Exception as failure:  # told to the main thread, which ends the run with it
+        failures.append(failure)
+        commands.stopped = True
 
 
 def main(arguments: list[str]) -> None:

@@ -145,7 +145,9 @@ def arrival_times(
         gaps = rng.exponential(size=chunk) if arrival.kind != "constant" else np.ones(chunk)
         operational = done + np.cumsum(gaps)
         done = float(operational[-1])
-        times = _inverse_cumulative_rate(arrival, operational / share, duration_s)
+        # Constant arrivals of several threads take turns instead of coming together.
+        offset = thread if arrival.kind == "constant" else 0
+        times = _inverse_cumulative_rate(arrival, operational / share - offset, duration_s)
         inside = times[times < duration_s]
         if len(inside):
             yield inside

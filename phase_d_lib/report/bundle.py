@@ -9,6 +9,7 @@ from nbconvert import HTMLExporter
 from traitlets.config import Config
 
 from phase_d_lib.report.render import write_index, write_manifest
+from phase_d_lib.stages import used_runs
 from phase_d_lib.workspace import Workspace, write_atomically
 
 
@@ -25,9 +26,13 @@ def collect(folder: Path, notebooks: list[Path], workspace: Workspace) -> None:
     for notebook in notebooks:
         write_atomically(notebook.with_suffix(".html"), notebook_html(notebook))
     write_index(folder)
+    used = [run_id for notebook in notebooks for run_id in used_runs(notebook)]
+    places = (workspace.runs, workspace.recorded_runs)
+    results = [p / i / "result.json" for i in dict.fromkeys(used) for p in places]
     inputs = [
         workspace.root / "requirements.lock",
         *sorted(workspace.notebooks.glob("0*.ipynb")),
+        *(file for file in results if file.is_file()),
     ]
     write_manifest(folder, inputs)
 

@@ -42,7 +42,11 @@ from phase_d_lib.report.wording import binding as binding_name
 
 _GLOSSARY = (
     ("saturation rate", "포화 처리율", "쓰기 스레드가 쉬지 않을 때 자리 잡는 put 처리율"),
-    ("sustainable put rate(S_max)", "지속 가능 처리율(S_max)", "정지 없이 버티는 최대 도착률"),
+    (
+        "sustainable put rate(S_max)",
+        "지속 가능 처리율(S_max)",
+        "쓰기 정지 없이 유지할 수 있는 최대 도착률",
+    ),
     ("open loop, closed loop", "개방형 부하, 폐쇄형 부하", "정해진 시각에 도착, 응답 뒤에 도착"),
     ("write stall", "쓰기 정체", "RocksDB가 쓰기를 늦추거나 멈춘 상태"),
     ("slowdown, stop", "지연(slowdown), 정지(stop)", "정체의 두 단계"),
@@ -164,7 +168,7 @@ def _tuning(inputs: ReportInputs) -> dict[str, Any]:
 
 def _reproduction(inputs: ReportInputs) -> str:
     name, seed = inputs.profile.name, inputs.integration.seed
-    alone = "papermill notebooks/01_integration.ipynb out.ipynb"
+    alone = ".venv/bin/papermill notebooks/01_integration.ipynb out.ipynb"
     return f"make report PROFILE={name}\n{alone} -p profile {name} -p seed {seed}"
 
 
@@ -182,7 +186,7 @@ def summary_table(inputs: ReportInputs, judged: tuple[Objective, ...]) -> Table:
         ("쓰기 정체", _stall_sentence(inputs)),
         ("바꿀 것", _change_sentence(inputs)),
         ("목표", f"{count(len(judged))}개 가운데 {count(len(met))}개 달성{named}"),
-        ("이 보고서가 보이지 않는 것", ". ".join(not_shown(inputs))),
+        ("이 보고서가 다루지 않는 것", ". ".join(not_shown(inputs))),
     ]
     return Table.of("요약 | 결과", rows)
 

@@ -207,7 +207,7 @@ class PerformanceReport(Document):
     """performance_report.json: rate, latency, stalls, ledger, and accuracy on held-out cases."""
 
     put_rate_ops_per_s: Estimate
-    rate_cv_fraction: float
+    rate_cv_fraction: float | None
     loop_rate_mean_ops_per_s: float | None
     loop_rate_sd_ops_per_s: float | None
     loop_rate_min_ops_per_s: float | None

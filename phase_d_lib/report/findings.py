@@ -141,7 +141,7 @@ def _ledger(inputs: ReportInputs) -> Iterator[Finding]:
         kind="positive" if closed else "attention",
         statement_ko=(
             f"쓰기 증폭(WA)은 {factor(amplification)}이고, "
-            f"쓰기 장부의 합은 {with_particle(factor(ledger.write_closure), '으로/로')} "
+            f"쓰기 장부의 비율은 {with_particle(factor(ledger.write_closure), '으로/로')} "
             f"{'맞습니다' if closed else '맞지 않습니다'}"
         ),
         rule_ko=(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pandas as pd
 from IPython.display import HTML, display
@@ -25,13 +26,13 @@ class LiveView:
         self._last = 0.0
         self._handle = display(HTML("<p>첫 표본을 기다립니다.</p>"), display_id=True)
 
-    def update(self, samples: pd.DataFrame) -> None:
-        """Redraw from the raw samples so far, unless that was done within the last second."""
+    def update(self, rows: list[dict[str, Any]]) -> None:
+        """Redraw from the raw sample rows so far, unless that was done within the last second."""
         now = time.monotonic()
-        if len(samples) < 2 or now - self._last < _REFRESH_S:
+        if len(rows) < 2 or now - self._last < _REFRESH_S:
             return
         self._last = now
-        self._show(samples)
+        self._show(pd.DataFrame(rows))
 
     def finish(self, samples: pd.DataFrame) -> None:
         """Leave the final state in the notebook."""

@@ -76,6 +76,9 @@ def _integration(inputs: ReportInputs) -> Objective:
         for d in inputs.integration.record.models
         if d.status != "not_deployed" and d.cross_validated_error_fraction is not None
     ]
+    error = next(
+        (d.cross_validated_error_fraction for d in validated if d.status == "active"), None
+    )
     names = ", ".join(f"{d.model} {percent(d.cross_validated_error_fraction)}" for d in validated)
     evidence = (
         f"교차검증 오차: {names}" if validated else "교차검증 오차가 있는 모델이 하나도 없습니다"
@@ -83,13 +86,16 @@ def _integration(inputs: ReportInputs) -> Objective:
     return Objective(
         name="integration",
         title_ko="모델 통합(Production Integration)",
-        criterion_ko="교차검증 오차가 있는 모델을 하나 이상 배포",
-        value=float(len(validated)),
-        value_name="cross_validated_models",
-        limit=1.0,
-        comparison=">=",
-        conditions={},
-        met=bool(validated),
+        criterion_ko=(
+            "모델을 배포하고 활성 모델의 교차검증 오차가 "
+            f"{limit_percent(MAX_MEDIAN_ERROR_FRACTION)} 이하"
+        ),
+        value=error,
+        value_name="active_cross_validated_error_fraction",
+        limit=MAX_MEDIAN_ERROR_FRACTION,
+        comparison="<=",
+        conditions={"model_deployed": bool(validated)},
+        met=error is not None and error <= MAX_MEDIAN_ERROR_FRACTION,
         evidence_ko=evidence,
     )
 
@@ -143,6 +149,7 @@ def _validation(inputs: ReportInputs) -> Objective:
     valid = sum(case.verdict.valid for case in cases)
     error = score.median_error_fraction if score else None
     every = bool(cases) and valid == len(cases)
+    answered = score is not None and score.refused == 0
     shown = (
         "활성 모델의 오차 없음" if error is None else f"활성 모델의 오차 중앙값 {percent(error)}"
     )
@@ -157,7 +164,7 @@ def _validation(inputs: ReportInputs) -> Objective:
         value_name="median_error_fraction",
         limit=MAX_MEDIAN_ERROR_FRACTION,
         comparison="<=",
-        conditions={"every_case_valid": every},
-        met=every and error is not None and error <= MAX_MEDIAN_ERROR_FRACTION,
+        conditions={"every_case_valid": every, "every_case_answered": answered},
+        met=every and answered and error is not None and error <= MAX_MEDIAN_ERROR_FRACTION,
         evidence_ko=f"유효한 구성 {count(valid)}개/{count(len(cases))}개, {shown}",
     )

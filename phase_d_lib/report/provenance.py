@@ -51,7 +51,7 @@ def validity_table(inputs: ReportInputs) -> Table:
         )
         for name, run_id, judged in judged_runs(inputs)
     ]
-    return Table.of("실행|실행 ID|유효성과 사유|다른 프로세스의 CPU>|쓰기 장부의 합>", rows)
+    return Table.of("실행|실행 ID|유효성과 사유|다른 프로세스의 CPU>|쓰기 장부의 비율>", rows)
 
 
 def judged_runs(inputs: ReportInputs) -> Iterator[tuple[str, str, Verdict]]:
@@ -68,7 +68,7 @@ def judged_runs(inputs: ReportInputs) -> Iterator[tuple[str, str, Verdict]]:
 def _trials(stage: str, trials: tuple[Trial, ...]) -> Iterator[tuple[str, str, Verdict]]:
     for trial in trials:
         yield (
-            f"{stage} `{trial.option_set}` 짝 {count(trial.pair + 1)}",
+            f"{stage} `{trial.option_set}` 쌍 {count(trial.pair + 1)}",
             trial.run_id,
             trial.verdict,
         )

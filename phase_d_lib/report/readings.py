@@ -29,8 +29,8 @@ def chosen_comparison(inputs: ReportInputs) -> Comparison | None:
 
 def confirmed(inputs: ReportInputs) -> bool:
     """Whether the gain of the chosen option set was found again in fresh runs."""
-    tuned = inputs.validation.tuned
-    return tuned is not None and tuned.effect == "improved"
+    tuned, chosen = inputs.validation.tuned, inputs.tuning.chosen
+    return tuned is not None and tuned.option_set == chosen and tuned.effect == "improved"
 
 
 def active_prediction(inputs: ReportInputs) -> Prediction | None:

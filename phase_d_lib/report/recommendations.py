@@ -96,14 +96,16 @@ def _tune_again(inputs: ReportInputs) -> Iterator[Finding]:
     yield Finding(
         rule_id="repeat_tuning",
         kind="recommendation",
-        statement_ko=f"기본값을 유지하고, {name}의 비교 짝을 늘려 다시 잽니다",
+        statement_ko=f"기본값을 유지하고, {name}의 비교 쌍을 늘려 다시 잽니다",
         rule_ko="검증에서 확인한 개선이 없으면 옵션을 바꾸지 않음",
         numbers={"valid_pairs": pairs},
     )
 
 
 _BINDING_ADVICE = {
-    "limiter": "속도 제한을 올리거나 쓰기 증폭을 줄이는 조합(큰 멤테이블, 압축)을 먼저 시험합니다",
+    "limiter": (
+        "속도 제한기의 한도를 높이거나 쓰기 증폭을 줄이는 조합(큰 멤테이블, 압축)을 먼저 시험합니다"
+    ),
     "device_write": "쓰기 증폭을 줄이거나 쓰기 대역폭이 더 큰 디바이스에서 다시 잽니다",
     "device_read": "컴팩션 읽기를 줄이거나 페이지 캐시를 늘려 다시 잽니다",
     "mixed_device": "읽기와 쓰기를 모두 줄이는 쓰기 증폭 감소부터 시험합니다",

@@ -272,7 +272,7 @@ def adjustment_table(inputs: ReportInputs) -> Table:
             f"`{name}`",
             option_value(name, default[name]),
             option_value(name, value),
-            "유지" if c.option_set == tuning.chosen and kept else "되돌리기(rollback)",
+            "유지" if c.option_set == tuning.chosen and kept else "채택하지 않음",
         )
         for c in tuning.comparisons
         for name, value in c.changes.items()
@@ -285,7 +285,7 @@ def effect_table(inputs: ReportInputs) -> Table:
     again = inputs.validation.tuned
     rows = [_effect_row("튜닝", c) for c in inputs.tuning.comparisons]
     rows += [_effect_row("검증(재확인)", again)] if again is not None else []
-    return Table.of("단계|옵션 조합|유효한 짝>|기본값 대비 처리율|판정|규칙|멤테이블 메모리>", rows)
+    return Table.of("단계|옵션 조합|유효한 쌍>|기본값 대비 처리율|판정|규칙|멤테이블 메모리>", rows)
 
 
 def _effect_row(stage: str, comparison: Comparison) -> tuple[str, ...]:
@@ -316,4 +316,4 @@ def trial_table(trials: tuple[Trial, ...]) -> Table:
         )
         for t in trials
     ]
-    return Table.of("순서>|옵션 조합|짝>|처리율>|p99.9>|정체 시간>|WA>|유효성", rows)
+    return Table.of("순서>|옵션 조합|쌍>|처리율>|p99.9>|정체 시간>|WA>|유효성", rows)

@@ -114,23 +114,23 @@ def comparison_table(comparisons: Sequence[Comparison]) -> pd.DataFrame:
 def case_table(cases: Sequence[CaseScore]) -> pd.DataFrame:
     """One row a held-out case and model: predicted, measured, closure, validity."""
     return pd.DataFrame(
-        {
-            "case": case.name,
-            "model": prediction.model,
-            **_estimate(case.measured_ops_per_s, "measured_ops_per_s"),
-            "predicted_ops_per_s": prediction.saturation_ops_per_s,
-            "error_fraction": (
-                prediction.saturation_ops_per_s / case.measured_ops_per_s.value - 1.0
-                if prediction.saturation_ops_per_s
-                else None
-            ),
-            "closure_ops_per_s": closure.saturation_ops_per_s,
-            "binding": prediction.binding,
-            "validity": _verdict(case.verdict),
-        }
-        for case in cases
-        for prediction, closure in zip(case.predictions, case.closures, strict=True)
+        _case_row(case, prediction) for case in cases for prediction in case.predictions
     )
+
+
+def _case_row(case: CaseScore, prediction: Prediction) -> dict[str, object]:
+    rate = prediction.saturation_ops_per_s
+    closures = {closure.model: closure.saturation_ops_per_s for closure in case.closures}
+    return {
+        "case": case.name,
+        "model": prediction.model,
+        **_estimate(case.measured_ops_per_s, "measured_ops_per_s"),
+        "predicted_ops_per_s": rate,
+        "error_fraction": rate / case.measured_ops_per_s.value - 1.0 if rate else None,
+        "closure_ops_per_s": closures.get(prediction.model),
+        "binding": prediction.binding,
+        "validity": _verdict(case.verdict),
+    }
 
 
 def score_table(scores: Sequence[ModelScore]) -> pd.DataFrame:

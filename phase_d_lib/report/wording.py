@@ -52,7 +52,7 @@ class Judgement:
 def stability(trend: Trend) -> Judgement:
     """안정적 when there is no significant trend and the variation stays small, else 불안정."""
     return Judgement(
-        "안정적" if trend.stable else "불안정",
+        {True: "안정적", False: "불안정", None: "판정 불가"}[trend.stable],
         f"루프 평균의 변동계수 {percent(trend.cv_fraction)}, 추세 {p_value(trend.p_value)}",
         f"변동계수 {limit_percent(STABLE_CV_FRACTION)} 이하이고 추세 p ≥ {TREND_ALPHA:g}",
     )
@@ -96,7 +96,7 @@ def agreement(predicted_ops_per_s: list[float]) -> Judgement:
 def effect(code: Effect, rate_ratio: Estimate | None) -> Judgement:
     """개선, 효과 없음, 악화 by the place of the 95 % interval; 판정 불가 without one."""
     word, rule = _EFFECTS[code]
-    return Judgement(word, "유효한 짝 없음" if rate_ratio is None else ratio(rate_ratio), rule)
+    return Judgement(word, "유효한 쌍 없음" if rate_ratio is None else ratio(rate_ratio), rule)
 
 
 def goal(met: bool) -> str:
@@ -108,7 +108,7 @@ _EFFECTS = {
     "improved": ("개선", "신뢰구간 전체가 1보다 큼"),
     "none": ("효과 없음", "신뢰구간이 1을 포함"),
     "worse": ("악화", "신뢰구간 전체가 1보다 작음"),
-    "unknown": ("판정 불가", "신뢰구간을 구하려면 유효한 짝이 둘 이상 필요"),
+    "unknown": ("판정 불가", "신뢰구간을 구하려면 유효한 쌍이 둘 이상 필요"),
 }
 
 
@@ -130,7 +130,7 @@ def reason_sentence(reason: Reason) -> str:
             f"살아 있는 데이터 크기가 구간 안에서 {percent(value, signed=True)} 변했습니다"
             f"(기준 ±{limit_percent(limit)} 이내)"
         ),
-        "closure": (f"쓰기 장부의 합이 {value:.3f}로 맞지 않습니다(기준 1 ± {limit:g})"),
+        "closure": (f"쓰기 장부의 비율이 {value:.3f}로 맞지 않습니다(기준 1 ± {limit:g})"),
     }
     return sentences.get(reason.code, str(reason))
 
@@ -212,7 +212,7 @@ _REFUSALS = {
     "distribution": "이 키 분포를 다루지 않아 답하지 않았습니다",
     "read_fraction": "읽기가 섞인 부하를 다루지 않아 답하지 않았습니다",
     "keys": "모의실험하기에 파일이 너무 많아 답하지 않았습니다",
-    "options": "쓰기가 영영 멈추는 옵션이라 답하지 않았습니다",
+    "options": "쓰기가 영구히 멈추는 옵션이라 답하지 않았습니다",
 }
 _ALERT_ACTIONS = {
     "write_stop": "멤테이블 수, L0 정지 기준, 컴팩션 속도를 점검합니다",

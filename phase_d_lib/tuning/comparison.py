@@ -148,8 +148,8 @@ def block_ratio(trials: Sequence[Trial], name: str) -> Estimate | None:
     """Geometric mean of rate over the default's rate inside pairs, with a 95 % interval.
 
     A randomised block design on log rates: each pair is a block, each option set a treatment. The
-    error is the residual of the additive model over the pairs in which every set is valid, so a
-    few pairs of several sets share their degrees of freedom. With only this set and the default it
+    error is the residual of the additive model over the sets valid in all of these pairs, so a few
+    pairs of several sets share their degrees of freedom. With only this set and the default it
     is the paired t interval. A single block, or no degree of freedom, gives no interval.
     Source: Montgomery, Design and Analysis of Experiments, ch. 4.
     """
@@ -158,9 +158,13 @@ def block_ratio(trials: Sequence[Trial], name: str) -> Estimate | None:
     if not both:
         return None
     mean = float(np.mean([rates[name, p] - rates[DEFAULT, p] for p in both]))
-    sets = sorted({option_set for option_set, _ in rates})
-    whole = [p for p in both if all((option_set, p) in rates for option_set in sets)]
-    table = np.array([[rates[option_set, p] for p in whole] for option_set in sets])
+    # Only sets that are valid in all of these pairs can lend their degrees of freedom.
+    sets = [
+        option_set
+        for option_set in sorted({option_set for option_set, _ in rates})
+        if all((option_set, p) in rates for p in both)
+    ]
+    table = np.array([[rates[option_set, p] for p in both] for option_set in sets])
     freedom = (table.shape[0] - 1) * (table.shape[1] - 1)
     if freedom < 1:
         return Estimate(value=float(np.exp(mean)), blocks=len(both))
