@@ -120,7 +120,7 @@ def read_device_grid(path: str | Path) -> pd.DataFrame:
         One line naming the file, the column and the row (counted in the file, header = 1).
     """
     try:
-        table = pd.read_csv(path, skipinitialspace=True)
+        table = pd.read_csv(path, skipinitialspace=True, compression=None)
     except pd.errors.EmptyDataError:
         raise InputError(f"{path}: empty; a device grid has {', '.join(GRID_COLUMNS)}") from None
     except (OSError, UnicodeDecodeError, pd.errors.ParserError) as error:

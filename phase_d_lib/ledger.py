@@ -33,7 +33,7 @@ class Ledger(Frozen):
     device_write_bytes: float | None
     device_read_bytes: float | None
     write_closure: float | None
-    """(flush + compaction writes) / bytes that left the block builder; within 3 % of 1 is closed."""
+    """(flush + compaction writes) / bytes out of the block builder; closed within 3 % of 1."""
     device_closure: float | None
     """Process device writes / (WAL + flush + compaction); 0.95-1.10 is closed."""
     levels: tuple[LevelTraffic, ...] = ()

@@ -70,42 +70,43 @@ class Stage:
     def upstream(self, kind: type[Result]) -> Result:
         """Return the result of an earlier stage: this report's, else the latest's, else recorded.
 
+        Run alone, only results of the scenario this stage's profile names are taken.
+
         Raises
         ------
         InputError
-            When the notebook that should hold it does not.
+            When there is no such result, or the notebook that should hold it does not.
         """
         name = next(stage for stage, result in RESULTS.items() if result is kind)
+        latest = self.workspace.reports / "latest" / "notebooks"
         if self.report_dir is not None:
             self.sources[name] = "이 보고서"
             return read_result(self.report_dir / "notebooks" / NOTEBOOKS[name], name, kind)
-        latest = self.workspace.reports / "latest" / "notebooks" / NOTEBOOKS[name]
-        if latest.is_file():
+        if (latest / NOTEBOOKS[name]).is_file() and self._measured_in(latest):
             self.sources[name] = "가장 최근 보고서"
-            return read_result(latest, name, kind)
-        self.sources[name] = "기록된 예제 실행"
-        return kind.model_validate(recorded_result(self.workspace, name))
+            return read_result(latest / NOTEBOOKS[name], name, kind)
+        recorded = load_profile(self.workspace.profiles, RECORDED_PROFILE)
+        if recorded.scenario == self.profile.scenario:
+            self.sources[name] = "기록된 예제 실행"
+            return kind.model_validate(recorded_result(self.workspace, name))
+        raise InputError(
+            f"stage {self.name} needs the result of stage {name} for the scenario of profile "
+            f"{self.profile.name!r}; run make report PROFILE={self.profile.name} first"
+        )
 
-    def integration(self) -> IntegrationResult:
-        """Return the integration stage's result, if it measured this profile's scenario.
-
-        Raises
-        ------
-        InputError
-            When the latest report is of another scenario.
-        """
-        result = self.upstream(IntegrationResult)
-        if result.scenario != self.profile.scenario:
-            raise InputError(
-                f"profile = {self.profile.name!r}: its scenario differs from the one calibrated in "
-                f"{self.sources['integration']}; name that report's profile, or run make report "
-                f"PROFILE={self.profile.name} first"
+    def _measured_in(self, notebooks: Path) -> bool:
+        """Whether a report's calibration is of this stage's scenario."""
+        try:
+            found = read_result(
+                notebooks / NOTEBOOKS["integration"], "integration", IntegrationResult
             )
-        return result
+        except (InputError, OSError):
+            return False
+        return found.scenario == self.profile.scenario
 
     def fleet(self) -> Fleet:
         """Deploy the models again from the integration stage's calibration."""
-        return Fleet(self.integration().calibration)
+        return Fleet(self.upstream(IntegrationResult).calibration)
 
     def find_run(self, run_id: str) -> Run:
         """Open a run of this checkout or of the recorded ones.
@@ -134,7 +135,7 @@ def report_inputs(stage: Stage) -> tuple[ReportInputs, Path]:
 
     Run alone, the report stage makes a new directory under ``reports/``.
     """
-    integration, monitoring = stage.integration(), stage.upstream(MonitoringResult)
+    integration, monitoring = stage.upstream(IntegrationResult), stage.upstream(MonitoringResult)
     tuning, validation = stage.upstream(TuningResult), stage.upstream(ValidationResult)
     folder = stage.report_dir or claim(stage.workspace.reports / report_id(stage.profile))
     run_ids = {

@@ -677,3 +677,9 @@ def test_to_case_errors_name_the_file(tmp_path: Path) -> None:
     path = written(tmp_path, changed(BY_HAND, amplification__a_w=1))
     with pytest.raises(InputError, match=r"case\.json: amplification\.a_w = 1"):
         cases.to_case(cases.read_case(path), path)
+
+
+def test_an_amplification_without_any_speed_is_refused_by_the_bounds(tmp_path: Path) -> None:
+    values = changed(BY_HAND, device=..., limiter_bytes_per_s=..., host=...)
+    rows = asked(tmp_path, values)
+    assert {(rows[name].refused or "").partition(":")[0] for name in ("v1", "v2_1")} == {"bounds"}

@@ -219,6 +219,24 @@ def test_each_notebook_runs_alone(workspace: Workspace, tmp_path: Path, stage: s
         assert read_result(target, stage, RESULTS[stage])
 
 
+def test_a_stage_alone_takes_no_result_of_another_scenario(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    (workspace.profiles / "other.yaml").write_text(
+        (workspace.profiles / "quick.yaml").read_text().replace("keys: 200000", "keys: 200001")
+    )
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "papermill", str(workspace.notebooks / NOTEBOOKS["validation"]),
+            str(tmp_path / "out.ipynb"), "-p", "profile", "other", "--no-progress-bar",
+        ],
+        env={**os.environ, ROOT_VARIABLE: str(workspace.root)},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "run make report PROFILE=other first" in done.stderr
+
+
 def test_random_numbers_are_drawn_only_where_they_may_be() -> None:
     allowed = {
         "engines/workload.py": "the workload",

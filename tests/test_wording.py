@@ -172,8 +172,6 @@ def test_a_judgement_comes_with_its_value_and_rule() -> None:
     )
     assert wording.stability(trend(cv_fraction=0.06, stable=False)).word == "불안정"
     assert wording.unscored(stable).word == "판정하지 않음"
-    assert wording.variability(0.05).word == "낮음"
-    assert wording.variability(0.051).word == "높음"
     assert wording.accuracy(0.1).word == "높음"
     assert wording.accuracy(0.101).word == "낮음"
     assert wording.accuracy(None).word == "판정 불가"

@@ -63,15 +63,6 @@ def unscored(judged: Judgement) -> Judgement:
     return Judgement("판정하지 않음", judged.value, "유효한 실행만 판정")
 
 
-def variability(cv_fraction: float) -> Judgement:
-    """낮음 up to a coefficient of variation of 5 %, else 높음."""
-    return Judgement(
-        "낮음" if cv_fraction <= STABLE_CV_FRACTION else "높음",
-        f"변동계수 {percent(cv_fraction)}",
-        f"{limit_percent(STABLE_CV_FRACTION)} 이하이면 낮음",
-    )
-
-
 def accuracy(median_error_fraction: float | None) -> Judgement:
     """높음 when the median error is within 10 %, 낮음 beyond, 판정 불가 without a scored case."""
     rule = f"오차 중앙값 {limit_percent(ACCURACY_LIMIT_FRACTION)} 이하이면 높음"
