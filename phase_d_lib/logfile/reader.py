@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import math
 import zlib
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol
 
 from phase_d_lib.errors import InputError
 from phase_d_lib.logfile.clock import Clock
@@ -27,6 +26,8 @@ from phase_d_lib.logfile.tables import (
 )
 from phase_d_lib.units import US_PER_S
 
+_GZIP = 16 + zlib.MAX_WBITS
+_PIECE_BYTES = 1 << 12  # small, so that damage costs little of what stands before it
 BLOCK_BYTES = 8 << 20
 _TAIL_BYTES = 1 << 16
 _EVENT = b"EVENT_LOG_v1 {"
@@ -48,11 +49,10 @@ def read_log(path: str | Path, *more: str | Path) -> LogTables:
     reader = _Reader()
     for file in sorted((Path(p) for p in (path, *more)), key=_first_date):
         try:
-            with _open(file) as stream:
-                reader.read(stream)
-        except (OSError, EOFError, zlib.error) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(f"LOG {file}: cannot be read ({reason})") from None
+            with file.open("rb") as stream:
+                reader.read(_plain(stream))
+        except OSError as error:
+            raise InputError(f"LOG {file}: cannot be read ({error.strerror})") from None
     return reader.tables()
 
 
@@ -67,7 +67,7 @@ class _Reader:
         self._jobs = Jobs()
         self._notices = Notices(self._clock)
 
-    def read(self, stream: BinaryIO) -> None:
+    def read(self, stream: _Readable) -> None:
         """Read one file in blocks of whole lines."""
         rest = b""
         while block := stream.read(BLOCK_BYTES):
@@ -153,18 +153,51 @@ class _Reader:
         return True
 
 
-def _open(path: Path) -> BinaryIO:
-    """Open a LOG, plain or gzip (told by its first bytes, not its name)."""
-    with path.open("rb") as stream:
-        zipped = stream.read(2) == b"\x1f\x8b"
-    return cast("BinaryIO", gzip.open(path)) if zipped else path.open("rb")
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes:
+        """Return some bytes, empty at the end."""
+        ...
+
+
+class _Unzipped:
+    """Reads a gzip stream as far as it is whole; what follows damage is lost, nothing raises."""
+
+    def __init__(self, stream: _Readable) -> None:
+        self._stream = stream
+        self._inflate = zlib.decompressobj(_GZIP)
+        self._damaged = False
+
+    def read(self, size: int, /) -> bytes:
+        """Return at least `size` bytes where there are as many, empty at the end or at damage."""
+        parts: list[bytes] = []
+        wanted = size
+        while wanted > 0 and not self._damaged:
+            packed = self._inflate.unused_data or self._stream.read(_PIECE_BYTES)
+            if not packed:
+                break
+            if self._inflate.eof:  # another member follows, as after `cat a.gz b.gz`
+                self._inflate = zlib.decompressobj(_GZIP)
+            try:
+                parts.append(self._inflate.decompress(packed))
+            except zlib.error:
+                self._damaged = True
+                break
+            wanted -= len(parts[-1])
+        return b"".join(parts)
+
+
+def _plain(stream: BinaryIO) -> _Readable:
+    """Return a stream of plain text; gzip is told by its first bytes, not its name."""
+    zipped = stream.read(2) == b"\x1f\x8b"
+    stream.seek(0)
+    return _Unzipped(stream) if zipped else stream
 
 
 def _first_date(path: Path) -> bytes:
     """Return the first date of a file, to order files; empty when there is none to read."""
     try:
-        with _open(path) as stream:
-            found = DATED_LINE.search(stream.read(_TAIL_BYTES))
-    except (OSError, EOFError, zlib.error):
+        with path.open("rb") as stream:
+            found = DATED_LINE.search(_plain(stream).read(_TAIL_BYTES))
+    except OSError:
         return b""
     return found.group() if found else b""

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 import pandas as pd
+from pydantic import BaseModel
 
 from phase_d_lib.calibration import Calibration
 from phase_d_lib.deployment import DeploymentRecord
 from phase_d_lib.host import Host
 from phase_d_lib.models.base import Prediction
-from phase_d_lib.monitor import MonitoringResult
+from phase_d_lib.monitor import Loop, MonitoringResult, Trend
 from phase_d_lib.rates import Estimate
 from phase_d_lib.tuning.comparison import Comparison, Trial
 from phase_d_lib.validation import CaseScore, ModelScore
@@ -63,29 +64,29 @@ def prediction_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
         "model", "saturation_ops_per_s", "interval_90_ops_per_s", "binding", "stall_fraction",
         "write_bytes_per_user_byte", "amplification_source", "inside_calibration", "refused",
     ]  # fmt: skip
-    return pd.DataFrame([p.model_dump() for p in predictions])[columns]
+    return _models(predictions, columns)
 
 
 def loop_table(result: MonitoringResult) -> pd.DataFrame:
     """One row a monitoring loop."""
-    return pd.DataFrame([loop.model_dump() for loop in result.loops])
+    return _models(result.loops, list(Loop.model_fields))
 
 
 def stall_table(result: MonitoringResult) -> pd.DataFrame:
     """Seconds in each stall state and cause."""
     columns = ["cause", "kind", "seconds", "count"]
-    return pd.DataFrame([stall.model_dump() for stall in result.stalls], columns=columns)
+    return _models(result.stalls, columns)
 
 
 def alert_table(result: MonitoringResult) -> pd.DataFrame:
     """One row an alert."""
     columns = ["kind", "severity", "cause", "start_s", "end_s", "value", "limit"]
-    return pd.DataFrame([alert.model_dump() for alert in result.alerts], columns=columns)
+    return _models(result.alerts, columns)
 
 
 def trend_table(result: MonitoringResult) -> pd.DataFrame:
     """One row a metric: slope, significance, stability."""
-    return pd.DataFrame([trend.model_dump() for trend in result.trends])
+    return _models(result.trends, list(Trend.model_fields))
 
 
 def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
@@ -135,7 +136,7 @@ def _case_row(case: CaseScore, prediction: Prediction) -> dict[str, object]:
 
 def score_table(scores: Sequence[ModelScore]) -> pd.DataFrame:
     """One row a model."""
-    return pd.DataFrame([score.model_dump() for score in scores])
+    return _models(scores, list(ModelScore.model_fields))
 
 
 def provenance_table(host: Host) -> pd.DataFrame:
@@ -146,6 +147,11 @@ def provenance_table(host: Host) -> pd.DataFrame:
         **{name: version(name) for name in _PACKAGES},
     }
     return pd.DataFrame({"what": list(rows), "value": [str(v) for v in rows.values()]})
+
+
+def _models(rows: Sequence[BaseModel], columns: list[str]) -> pd.DataFrame:
+    """Models as rows; the columns are there even when there is no row."""
+    return pd.DataFrame([row.model_dump() for row in rows], columns=columns)
 
 
 def _estimate(estimate: Estimate | None, name: str) -> dict[str, float | None]:
