@@ -58,6 +58,7 @@ def test_a_parameter_without_a_type_is_refused(tmp_path: Path) -> None:
             batch.declared_parameters(notebook)
 
 
+@pytest.mark.slow
 def test_a_failing_cell_is_one_line_and_leaves_evidence(tmp_path: Path) -> None:
     notebook = write_notebook(
         tmp_path / "a.ipynb",
@@ -75,6 +76,7 @@ def test_a_failing_cell_is_one_line_and_leaves_evidence(tmp_path: Path) -> None:
     assert "7" in (tmp_path / "out.failed.ipynb").read_text()
 
 
+@pytest.mark.slow
 def test_korean_parameters_stay_readable(tmp_path: Path) -> None:
     notebook = write_notebook(tmp_path / "a.ipynb", "print(name)", parameters='name: str = ""')
     target = tmp_path / "out.ipynb"

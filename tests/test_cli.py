@@ -61,6 +61,7 @@ def test_profiles_are_listed() -> None:
     assert {line.split()[0] for line in done.stdout.splitlines()} >= {"replay", "quick", "full"}
 
 
+@pytest.mark.slow
 def test_runs_are_listed_for_people_and_machines(tmp_path: Path) -> None:
     assert phase_d("runs", "--json", root=tmp_path).stdout == "[]\n"
     recorded = REPOSITORY / "tests" / "data" / "recorded"
