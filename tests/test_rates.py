@@ -41,12 +41,12 @@ def test_coverage_of_the_interval_on_dependent_noise() -> None:
         assert estimate.low is not None
         assert estimate.high is not None
         hits += estimate.low <= 1000.0 <= estimate.high
-    assert hits >= 80
+    assert hits >= 90
 
 
 def test_coverage_with_only_a_few_blocks() -> None:
     rng = np.random.default_rng(3)
-    hits = 0
+    hits = given = 0
     for _ in range(200):
         cycle, noise = rng.uniform(0, 3), np.repeat(rng.normal(0, 150, 12), 2)
         estimate = steady_rate(
@@ -60,10 +60,10 @@ def test_coverage_with_only_a_few_blocks() -> None:
             resamples=400,
         )
         if estimate.low is not None and estimate.high is not None:
+            given += 1
             hits += estimate.low <= 1000.0 <= estimate.high
-        else:
-            hits += 1
-    assert hits / 200 >= 0.90
+    assert given >= 100
+    assert hits / given >= 0.90
 
 
 def test_blocks_are_longer_than_twice_the_longest_gap() -> None:
