@@ -24,6 +24,7 @@ from papermill.translators import PythonTranslator, papermill_translators
 from pydantic import TypeAdapter, ValidationError
 from traitlets.config import Config
 
+from phase_d_lib.deployment import pinned_model
 from phase_d_lib.errors import InputError, StageError
 from phase_d_lib.profiles import load_profile
 from phase_d_lib.slot import benchmark_slot
@@ -241,8 +242,9 @@ def _shelf_of_report(workspace: Workspace, keys: dict[str, str]) -> Path:
 def stage_keys(workspace: Workspace, profile_name: str, engine: str = "") -> dict[str, str]:
     """Return stage -> cache key; each stage's key holds those of the stages before it."""
     keys: dict[str, str] = {}
+    pinned = pinned_model(workspace) or ""
     for name in NOTEBOOKS:
-        keys[name] = cache_key(workspace, name, profile_name, engine, list(keys.values()))
+        keys[name] = cache_key(workspace, name, profile_name, engine, [pinned, *keys.values()])
     return keys
 
 
@@ -256,6 +258,7 @@ def cache_key(
     files += imported_modules(notebook, workspace.root / "phase_d_lib")
     if profile.recorded:
         files += sorted(workspace.recorded_runs.glob("*/result.json"))
+        files += sorted(workspace.recorded_runs.glob("device.*"))
     total = hashlib.sha256(json.dumps([engine, *upstream]).encode())
     total.update(profile.model_dump_json().encode())
     for file in files:
@@ -277,6 +280,7 @@ def imported_modules(notebook: Path, package: Path) -> list[Path]:
             todo |= _imports(ast.parse(file.read_text()))
     # Engines and models come by entry point, templates by name: nothing imports them.
     seen |= set((package / "engines").glob("*.py")) | set((package / "models").glob("*.py"))
+    seen |= set((package / "models").glob("*.json"))
     seen |= set((package / "report").rglob("*.j2")) if "report" in notebook.name else set()
     return sorted(seen)
 

@@ -1,279 +1,21 @@
-"""Cases from elsewhere: a JSON file that says all a model may know of a configuration.
-
-The format is :class:`CaseInputs`, published as ``data/schemas/case.schema.json``; sizes are bytes,
-times seconds. What the file leaves out is not known, and a model that needs it says so.
-"""
+"""Answer a case file: every model's prediction, or why it refuses."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
-import orjson
-import pandas as pd
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
+from phase_d_lib.casefile import SIMULATED_LEVELS, CaseInputs, CaseOptions
+from phase_d_lib.errors import ModelRefusal
+from phase_d_lib.models.base import AmplificationSource, Case, PutRateModel, answer
+from phase_d_lib.models.geometry import (
+    LONGEST_SIMULATION_STEPS,
+    predicted_amplification,
+    simulation_steps,
 )
-
-from phase_d_lib.deployment import PLANNED_MODELS, load_models
-from phase_d_lib.errors import InputError, ModelRefusal
-from phase_d_lib.importers import read_device_grid
-from phase_d_lib.lsm.geometry import batch_bytes
-from phase_d_lib.models.base import (
-    Amplification,
-    AmplificationSource,
-    Case,
-    DeviceEnvelope,
-    HostSpeeds,
-    Model,
-    answer,
-)
-from phase_d_lib.models.geometry import predicted_amplification, simulated
-from phase_d_lib.specs import Compression, Frozen, OptionsSpec, WorkloadSpec, parse
-from phase_d_lib.stalls import job_limits
-from phase_d_lib.units import GIB, KIB, MIB
-
-KEY_BYTES = 16
-"""Key size of every case; the rest of a record is its value."""
-UNLIMITED_DELAYED_RATE_BYTES_PER_S = 16 * MIB
-"""What ``delayed_write_rate`` 0 means without a limiter (``SanitizeOptions``, 9.8)."""
-GRID_MIN_DEPTH = 16
-"""Queue depth from which a grid point counts as sequential-like."""
-GRID_MIN_BLOCK_KIB = 64
-"""Block size from which it does."""
-
-_TREE_MODELS = ("v3",)  # they simulate the tree even where the amplification is given
-_SIMULATED_LEVELS = 7
-_LONGEST_SIMULATION = 300_000  # memtables, each once per 100 files: within a minute here
-_FILES_A_STEP = 100.0
-_STEADY_END_S = 60.0  # what the simulation runs to where no window is given
-_LONGEST_ERROR = 500
-_ROUNDING = 1e-9
-_COMPRESSIONS = {
-    "kNoCompression": "none",
-    "kSnappyCompression": "snappy",
-    "kLZ4Compression": "lz4",
-    "kZSTD": "zstd",
-}
-_BOTTOMMOST = {**_COMPRESSIONS, "kDisableCompressionOption": "same"}
-_STYLES = {
-    "kCompactionStyleLevel": "level",
-    "kCompactionStyleUniversal": "universal",
-    "kCompactionStyleFIFO": "fifo",
-}
-_OURS = {**_BOTTOMMOST, **_STYLES}
-
-BytesPerS = Annotated[float, Field(gt=0, le=1e15)]
-BytesPerByte = Annotated[float, Field(ge=0, le=10_000)]
-Second = Annotated[float, Field(ge=0, le=86_400)]
-RocksDBName = BeforeValidator(lambda name: _OURS.get(name, name) if isinstance(name, str) else name)
-
-
-def _either(names: dict[str, str]) -> dict[str, Any]:
-    """Let the schema list RocksDB's names of a value beside ours."""
-    return {"enum": [*names.values(), *names]}
-
-
-_STRICT = ConfigDict(
-    frozen=True,
-    extra="forbid",
-    strict=True,
-    allow_inf_nan=False,
-    use_attribute_docstrings=True,
-)
-
-
-def _whole_numbers(values: Any) -> Any:
-    # JSON has one kind of number: 4e6 is as whole as 4000000.
-    if not isinstance(values, dict):
-        return values
-    return {
-        name: int(value) if isinstance(value, float) and value.is_integer() else value
-        for name, value in values.items()
-    }
-
-
-class Section(Frozen):
-    """Base of the file's parts: no unknown key, no coercion, no NaN."""
-
-    model_config = _STRICT
-
-    @model_validator(mode="before")
-    @classmethod
-    def _numbers(cls, values: Any) -> Any:
-        return _whole_numbers(values)
-
-
-class CaseOptions(OptionsSpec):
-    """RocksDB options by RocksDB's names; one left out has RocksDB 9.8's documented default.
-
-    Unlike the stall workload's: ``write_buffer_size`` and ``target_file_size_base`` 64 MiB,
-    ``max_bytes_for_level_base`` 256 MiB, ``level0_slowdown_writes_trigger`` 20,
-    ``level0_stop_writes_trigger`` 36, ``delayed_write_rate`` 0,
-    ``level_compaction_dynamic_level_bytes`` true, ``compression`` snappy and
-    ``stats_dump_period_sec`` 600. Alike: two write buffers, one to merge, multiplier 10, compaction
-    trigger 4, pending limits 64 and 256 GiB, two jobs, one subcompaction, buffered I/O. A slowdown
-    or stop trigger left out is raised to the one below it, as RocksDB does on open.
-    """
-
-    model_config = _STRICT
-
-    write_buffer_size: int = Field(default=64 * MIB, ge=64 * KIB, le=64 * GIB)
-    target_file_size_base: int = Field(default=64 * MIB, ge=64 * KIB, le=64 * GIB)
-    max_bytes_for_level_base: int = Field(default=256 * MIB, ge=64 * KIB, le=1024 * GIB)
-    level0_slowdown_writes_trigger: int = Field(default=20, ge=1, le=10_000)
-    level0_stop_writes_trigger: int = Field(default=36, ge=1, le=10_000)
-    delayed_write_rate: int = Field(default=0, ge=0, le=10**15)
-    """Ceiling of the delayed rate, bytes/s; 0: the limiter's rate, else 16 MiB/s."""
-    level_compaction_dynamic_level_bytes: bool = True
-    compression: Annotated[Compression, RocksDBName] = Field(
-        default="snappy", json_schema_extra=_either(_COMPRESSIONS)
-    )
-    stats_dump_period_sec: int = Field(default=600, ge=0)
-    bottommost_compression: Annotated[
-        Literal["same", "none", "snappy", "lz4", "zstd"], RocksDBName
-    ] = Field(default="same", json_schema_extra=_either(_BOTTOMMOST))
-    """The simulated tree knows only the compression of the other levels."""
-    compaction_style: Annotated[Literal["level", "universal", "fifo"], RocksDBName] = Field(
-        default="level", json_schema_extra=_either(_STYLES)
-    )
-    """Every model refuses any but level."""
-    num_levels: int = Field(default=_SIMULATED_LEVELS, ge=1, le=100)
-    """The simulated tree has seven."""
-    enable_blob_files: bool = False
-    """Every model refuses blob files."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _numbers_and_triggers(cls, values: Any) -> Any:
-        return _raised_triggers(_whole_numbers(values))
-
-    @field_validator("delayed_write_rate")
-    @classmethod
-    def _above_the_floor(cls, rate: int) -> int:
-        if 0 < rate < 16 * KIB:
-            raise ValueError("give 0 or at least 16384, the lowest rate RocksDB delays to")
-        return rate
-
-    def pinned(self, limiter_bytes_per_s: int | None) -> OptionsSpec:
-        """Return the options as the database would use them, nothing left to a default."""
-        values = self.model_dump(include=set(OptionsSpec.model_fields))
-        delayed = self.delayed_write_rate or limiter_bytes_per_s
-        values["delayed_write_rate"] = delayed or UNLIMITED_DELAYED_RATE_BYTES_PER_S
-        return OptionsSpec.model_validate(values)
-
-
-def _raised_triggers(values: Any) -> Any:
-    """Raise a slowdown or stop trigger that is left out to the trigger below it."""
-    if not isinstance(values, dict):
-        return values
-    raised, floor = dict(values), values.get("level0_file_num_compaction_trigger")
-    for name in ("level0_slowdown_writes_trigger", "level0_stop_writes_trigger"):
-        default = CaseOptions.model_fields[name].default
-        if name not in values and isinstance(floor, int) and floor > default:
-            raised[name] = floor
-        floor = raised.get(name, default)
-    return raised
-
-
-class DeviceInputs(Section):
-    """Bandwidth of the device under O_DIRECT: a measured grid, or its two rates."""
-
-    grid_csv: str | None = Field(default=None, min_length=1)
-    """CSV of fio points, relative to the case file or else to the working directory."""
-    write_bytes_per_s: BytesPerS | None = None
-    read_bytes_per_s: BytesPerS | None = None
-
-    @model_validator(mode="after")
-    def _one_source(self) -> DeviceInputs:
-        rates = self.write_bytes_per_s is not None or self.read_bytes_per_s is not None
-        if rates is (self.grid_csv is not None):
-            raise ValueError("give grid_csv, or write_bytes_per_s and read_bytes_per_s, not both")
-        return self
-
-
-class HostInputs(Section):
-    """What the host's CPU allows."""
-
-    slot_write_bytes_per_s: BytesPerS | None = None
-    """mu: compaction write bytes/s of a busy slot, not measured under a limiter."""
-    foreground_ops_per_s: float | None = Field(default=None, gt=0, le=1e9)
-    """U: puts/s of all writers together when nothing stalls them."""
-    cores: int | None = Field(default=None, ge=1, le=65_536)
-
-
-class AmplificationInputs(Section):
-    """Device bytes per byte put, from the ledger of a run of this configuration."""
-
-    a_w: Annotated[float, Field(gt=0, le=10_000)]
-    """Flush and compaction writes, and the WAL where it is on and shares the device."""
-    a_r: BytesPerByte | None = None
-    """Bytes read from the device, which is less than compaction reads under a page cache."""
-    a_c: BytesPerByte
-    """Compaction writes."""
-
-
-class DataInputs(Section):
-    """The keys and values put."""
-
-    keys: int = Field(ge=1, le=2_000_000_000)
-    distribution: Literal["uniform", "zipfian"] = "uniform"
-    zipf_s: float | None = Field(default=None, gt=0, le=5)
-    compression_ratio: float | None = Field(default=None, gt=0, le=1)
-    """Compressed over uncompressed bytes of a value; 1 is incompressible."""
-    preloaded: bool = True
-    """Every key was loaded, and the tree settled, before window_s begins to count."""
-
-    @model_validator(mode="after")
-    def _skew(self) -> DataInputs:
-        if self.distribution == "zipfian" and self.zipf_s is None:
-            raise ValueError("distribution 'zipfian' needs zipf_s")
-        return self
-
-
-class CaseInputs(Section):
-    """One case file: a configuration, its data, and what was measured of device and host."""
-
-    record_bytes: int = Field(gt=KEY_BYTES, le=16 * MIB + KEY_BYTES)
-    """User bytes of one put: a 16-byte key and the value."""
-    options: CaseOptions
-    device: DeviceInputs | None = None
-    limiter_bytes_per_s: int | None = Field(default=None, ge=64 * KIB, le=10**15)
-    """RocksDB's rate limiter: flush and compaction writes together, not the WAL."""
-    wal_on: bool = True
-    wal_on_same_device: bool = True
-    direct_io: bool | None = None
-    """Flush and compaction under O_DIRECT; left out, what the options say."""
-    host: HostInputs | None = None
-    amplification: AmplificationInputs | None = None
-    """Null: predicted from options and data by simulating the tree."""
-    amplification_base: Literal["batch", "user"] = "user"
-    """What a_w, a_r and a_c are divided by: bytes.written of RocksDB, or key plus value bytes."""
-    data: DataInputs | None = None
-    window_s: Annotated[tuple[Second, Second], Field(strict=False)] | None = None
-    """Rate over this window after opening; left out, the steady state."""
-
-    @field_validator("window_s")
-    @classmethod
-    def _ascending(cls, window_s: tuple[float, float] | None) -> tuple[float, float] | None:
-        if window_s is not None and window_s[0] >= window_s[1]:
-            raise ValueError("the start must be below the end")
-        return window_s
-
-
-_SECTIONS: dict[str, type[BaseModel]] = {
-    "options": CaseOptions,
-    "device": DeviceInputs,
-    "host": HostInputs,
-    "amplification": AmplificationInputs,
-    "data": DataInputs,
-}
+from phase_d_lib.models.intervals import IntervalSource
+from phase_d_lib.models.registry import load_models
+from phase_d_lib.specs import Frozen
 
 
 class CaseAnswer(Frozen):
@@ -283,12 +25,14 @@ class CaseAnswer(Frozen):
     saturation_ops_per_s: float | None = None
     s_max_ops_per_s: float | None = None
     interval_90: tuple[float, float] | None = None
-    """Of the saturation rate; None without calibration residuals to take it from."""
+    """Of the saturation rate."""
+    interval_source: IntervalSource = "none"
+    """``residual_pool``: from errors recorded with the library, where no calibration is given."""
     binding: str | None = None
     stall_fraction: float | None = None
     amplification_source: AmplificationSource | None = None
     inside_calibration: bool | None = None
-    """False for a case file: no calibration comes with it, so it is inside none."""
+    """Whether every numeric input lies in the range calibrated on; False without calibration."""
     refused: str | None = None
 
     def record(self) -> dict[str, Any]:
@@ -296,120 +40,29 @@ class CaseAnswer(Frozen):
         return self.model_dump(exclude=set() if self.refused is not None else {"refused"})
 
 
-def read_case(path: Path) -> CaseInputs:
-    """Read and check a case file.
+def answers(
+    inputs: CaseInputs, case: Case, models: Mapping[str, PutRateModel] | None = None
+) -> tuple[CaseAnswer, ...]:
+    """Ask every model.
 
-    Raises
-    ------
-    InputError
-        One line: the file cannot be read, is no JSON object, or holds an unknown key, a wrong type
-        or a value out of range.
-    """
-    try:
-        values = orjson.loads(path.read_bytes())
-    except OSError as error:
-        raise _one_line(f"{path}: cannot be read ({error.strerror})") from None
-    except orjson.JSONDecodeError as error:
-        raise _one_line(f"{path}: not JSON ({error})") from None
-    if not isinstance(values, dict):
-        raise _one_line(f"{path}: a case file holds one JSON object, this a {_kind(values)}")
-    try:
-        for name, kind in _SECTIONS.items():
-            # Checked one by one first: an unknown key is then told with its own section's keys.
-            if isinstance(values.get(name), dict):
-                _parse_section(kind, values[name], f"{path}: {name}")
-        return parse(CaseInputs, values, str(path))
-    except InputError as error:
-        raise _one_line(str(error)) from None
-
-
-def _parse_section(kind: type[BaseModel], values: dict[str, Any], source: str) -> None:
-    try:
-        parse(kind, values, source)
-    except InputError as error:
-        # A rule over several fields is told under the section's name, not its class's.
-        raise InputError(str(error).replace(f"{kind.__name__}: ", "", 1)) from None
-
-
-def to_case(inputs: CaseInputs, path: Path) -> Case:
-    """Turn a case file into what the models take; amplification None stays None.
+    A null amplification is predicted from the simulated tree where that covers the case.
 
     Parameters
     ----------
-    inputs : CaseInputs
-    path : Path
-        The file they come from: it names the case, and a relative grid path starts beside it.
-
-    Notes
-    -----
-    In a steady state every key has been written, so without `window_s` the tree counts as
-    preloaded whatever `data.preloaded` says. `host.cores` binds only with CPU seconds per put,
-    which no case file holds.
-
-    Raises
-    ------
-    InputError
-        One line: an unusable grid, options that contradict `direct_io`, or an a_w below its parts.
-    """
-    data = inputs.data
-    workload: dict[str, Any] = {
-        "key_bytes": KEY_BYTES,
-        "value_bytes": inputs.record_bytes - KEY_BYTES,
-        "wal": inputs.wal_on,
-    }
-    if data is not None:
-        workload |= {
-            "keys": data.keys,
-            "distribution": data.distribution,
-            "value_compression_ratio": data.compression_ratio or 1.0,
-            "preload": data.preloaded or inputs.window_s is None,
-        }
-        if data.zipf_s is not None:
-            workload["zipf_s"] = data.zipf_s
-    host = inputs.host or HostInputs()
-    try:
-        return Case(
-            name=path.stem,
-            workload=WorkloadSpec.model_validate(workload),
-            options=_options(inputs),
-            limiter_bytes_per_s=inputs.limiter_bytes_per_s,
-            device=_device(inputs.device, path.parent),
-            host=HostSpeeds(
-                cores=host.cores or 1,
-                foreground_ops_per_s=host.foreground_ops_per_s,
-                slot_write_bytes_per_s=host.slot_write_bytes_per_s,
-            ),
-            amplification=_given_amplification(inputs),
-            wal_on_same_device=inputs.wal_on_same_device,
-            window_s=inputs.window_s,
-        )
-    except InputError as error:
-        raise _one_line(f"{path}: {error}") from None
-
-
-def answers(inputs: CaseInputs, case: Case) -> tuple[CaseAnswer, ...]:
-    """Ask every registered model, then name the planned ones that are not built yet.
-
-    A null amplification is predicted from the simulated tree where that covers the case.
+    models : mapping, optional
+        Models fitted on a calibration; by default every registered one, not fitted.
     """
     refusal = _uncovered(inputs.options)
     tree = refusal or _tree_gap(inputs, case)
     if case.amplification is None and tree is None:
         try:
-            case = case.model_copy(update={"amplification": _predicted(inputs, case)})
+            case = case.model_copy(update={"amplification": predicted_amplification(case)})
         except ModelRefusal as missing:
             tree = missing
-    models = load_models()
-    built = [
-        _answer(model, case, refusal or _lacking(name, inputs, case, tree))
-        for name, model in models.items()
-    ]
-    unbuilt = [
-        CaseAnswer(model=name, refused="not built yet")
-        for name in PLANNED_MODELS
-        if name not in models
-    ]
-    return (*built, *unbuilt)
+    return tuple(
+        _answer(model, case, refusal or _lacking(model, inputs, case, tree))
+        for model in (load_models() if models is None else models).values()
+    )
 
 
 def table(asked: tuple[CaseAnswer, ...]) -> str:
@@ -438,14 +91,7 @@ def _rate(ops_per_s: float | None) -> str:
     return "-" if ops_per_s is None else f"{ops_per_s:,.0f}"
 
 
-def schema_text() -> str:
-    """JSON Schema of a case file, as published."""
-    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
-    schema = {**dialect, **CaseInputs.model_json_schema()}
-    return json.dumps(schema, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
-
-
-def _answer(model: Model, case: Case, refusal: ModelRefusal | None) -> CaseAnswer:
+def _answer(model: PutRateModel, case: Case, refusal: ModelRefusal | None) -> CaseAnswer:
     if refusal is not None:
         return CaseAnswer(model=model.name, refused=str(refusal))
     prediction = answer(model, case)
@@ -456,104 +102,12 @@ def _answer(model: Model, case: Case, refusal: ModelRefusal | None) -> CaseAnswe
         saturation_ops_per_s=prediction.saturation_ops_per_s,
         s_max_ops_per_s=prediction.s_max_ops_per_s,
         interval_90=prediction.interval_90_ops_per_s,
+        interval_source=prediction.interval_source,
         binding=prediction.binding,
         stall_fraction=prediction.stall_fraction,
         amplification_source=prediction.amplification_source,
         inside_calibration=bool(prediction.inside_calibration),
     )
-
-
-def _options(inputs: CaseInputs) -> OptionsSpec:
-    name, direct = "use_direct_io_for_flush_and_compaction", inputs.direct_io
-    given = inputs.options
-    if direct is None:
-        return given.pinned(inputs.limiter_bytes_per_s)
-    named = name in given.model_fields_set
-    if named and given.use_direct_io_for_flush_and_compaction is not direct:
-        raise InputError(f"direct_io = {direct} contradicts options.{name}; give one of them")
-    return given.pinned(inputs.limiter_bytes_per_s).model_copy(update={name: direct})
-
-
-def _device(device: DeviceInputs | None, folder: Path) -> DeviceEnvelope:
-    if device is None:
-        return DeviceEnvelope()
-    if device.grid_csv is None:
-        return DeviceEnvelope(
-            write_bytes_per_s=device.write_bytes_per_s, read_bytes_per_s=device.read_bytes_per_s
-        )
-    path = folder / device.grid_csv
-    try:
-        grid = read_device_grid(path if path.is_file() else Path(device.grid_csv))
-        return grid_envelope(grid)
-    except (InputError, ValueError) as error:  # ValueError: a path no file can have
-        raise InputError(f"device.grid_csv: {error}") from None
-
-
-def grid_envelope(grid: pd.DataFrame) -> DeviceEnvelope:
-    """Sequential-like write and read bandwidth of a device grid.
-
-    The median over the points of one direction only (read_fraction 0, then 1) of depth 16 and
-    more and blocks of 64 KiB and more. Mixed and shallow points are v4's to interpolate.
-
-    Raises
-    ------
-    InputError
-        When a direction has no such point.
-    """
-    deep = grid[(grid["iodepth"] >= GRID_MIN_DEPTH) & (grid["block_kib"] >= GRID_MIN_BLOCK_KIB)]
-    return DeviceEnvelope(
-        write_bytes_per_s=_median_bytes_per_s(deep, 0.0, "write_mib_s"),
-        read_bytes_per_s=_median_bytes_per_s(deep, 1.0, "read_mib_s"),
-    )
-
-
-def _median_bytes_per_s(deep: pd.DataFrame, read_fraction: float, column: str) -> float:
-    rates = deep.loc[deep["read_fraction"] == read_fraction, column]
-    median = 0.0 if rates.empty else float(rates.median())
-    if median <= 0:
-        raise InputError(
-            f"no {column} at read_fraction {read_fraction:g}, iodepth >= {GRID_MIN_DEPTH} and "
-            f"block_kib >= {GRID_MIN_BLOCK_KIB}; give write_bytes_per_s and read_bytes_per_s"
-        )
-    return median * MIB
-
-
-def _given_amplification(inputs: CaseInputs) -> Amplification | None:
-    """Amplification of the file per user byte, its a_w split into WAL, flush and compaction.
-
-    The WAL holds each batch once. A batch is taken to hold one put: of puts that RocksDB writes as
-    one group, bytes.written counts the 12-byte header only once, so there the batch base turns out
-    up to 12 bytes in a record too high.
-    """
-    given = inputs.amplification
-    if given is None:
-        return None
-    batch = batch_bytes(KEY_BYTES, inputs.record_bytes - KEY_BYTES) / inputs.record_bytes
-    scale = batch if inputs.amplification_base == "batch" else 1.0
-    wal = batch if inputs.wal_on else 0.0
-    shared = wal if inputs.wal_on_same_device else 0.0
-    flush = given.a_w * scale - shared - given.a_c * scale
-    if flush < -_ROUNDING:
-        raise InputError(
-            f"amplification.a_w = {given.a_w:g}: less than its parts, a_c {given.a_c:g} and "
-            f"{shared / scale:.4g} of WAL (0 unless wal_on and wal_on_same_device)"
-        )
-    return Amplification(
-        source="given",
-        wal_bytes_per_user_byte=wal,
-        flush_bytes_per_user_byte=max(0.0, flush),
-        compaction_write_bytes_per_user_byte=given.a_c * scale,
-        device_read_bytes_per_user_byte=None if given.a_r is None else given.a_r * scale,
-    )
-
-
-def _predicted(inputs: CaseInputs, case: Case) -> Amplification:
-    amplification = predicted_amplification(case)
-    if not case.options.use_direct_io_for_flush_and_compaction:
-        return amplification
-    # Without the page cache the device serves every byte a compaction reads.
-    read = simulated(case).compaction_read_bytes_per_user_byte
-    return amplification.model_copy(update={"device_read_bytes_per_user_byte": read})
 
 
 def _uncovered(options: CaseOptions) -> ModelRefusal | None:
@@ -572,9 +126,9 @@ def _tree_gap(inputs: CaseInputs, case: Case) -> ModelRefusal | None:
     options, data = inputs.options, inputs.data
     if data is None:
         return ModelRefusal("data", "the simulated tree needs the number of keys")
-    if options.num_levels != _SIMULATED_LEVELS:
+    if options.num_levels != SIMULATED_LEVELS:
         return ModelRefusal(
-            "num_levels", f"{options.num_levels} levels; only {_SIMULATED_LEVELS} are simulated"
+            "num_levels", f"{options.num_levels} levels; only {SIMULATED_LEVELS} are simulated"
         )
     if options.bottommost_compression not in ("same", options.compression):
         return ModelRefusal(
@@ -584,40 +138,23 @@ def _tree_gap(inputs: CaseInputs, case: Case) -> ModelRefusal | None:
         return ModelRefusal(
             "compression_ratio", f"needed with compression '{options.compression}'; not given"
         )
-    memtables, files = _simulation_size(case)
-    if memtables * max(1.0, files / _FILES_A_STEP) > _LONGEST_SIMULATION:
+    if simulation_steps(case) > LONGEST_SIMULATION_STEPS:
         return ModelRefusal(
             "write_buffer_size",
-            f"up to {memtables:,.0f} memtables into {files:,.0f} files would be simulated, which "
-            "takes too long; ask for fewer keys, larger buffers and files, or a shorter window_s",
+            "as many memtables and files as these would be take too long to simulate; ask for "
+            "fewer keys, larger buffers and files, or a shorter window_s",
         )
     return None
 
 
-def _simulation_size(case: Case) -> tuple[float, float]:
-    """Upper bounds of the memtables a simulated seed fills and of the files they merge into."""
-    workload, options, host = case.workload, case.options, case.host
-    slot, flushes = host.slot_write_bytes_per_s, job_limits(options, parallel=True).flushes
-    rates = (
-        (host.foreground_ops_per_s or 0.0) * workload.record_bytes,
-        case.limiter_bytes_per_s,
-        None if slot is None else slot * flushes,
-    )
-    slowest = min(rate for rate in rates if rate is not None)
-    end_s = case.window_s[1] if case.window_s else _STEADY_END_S
-    live = workload.keys * workload.record_bytes
-    put = slowest * end_s + (live if workload.preload else 0)
-    return put / options.write_buffer_size, live / options.target_file_size_base
-
-
 def _lacking(
-    name: str, inputs: CaseInputs, case: Case, tree: ModelRefusal | None
+    model: PutRateModel, inputs: CaseInputs, case: Case, tree: ModelRefusal | None
 ) -> ModelRefusal | None:
     """Refusal of a model for an input it cannot do without, or None."""
     given, device = inputs.amplification, case.device
-    if given is None or name in _TREE_MODELS:
+    if given is None or model.simulates:
         return tree
-    if name != "v2_1":
+    if model.name != "v2_1":
         return None
     if given.a_r is None:
         return ModelRefusal("a_r", "the mix of reads and writes is not given")
@@ -626,13 +163,3 @@ def _lacking(
     if device.read_bytes_per_s is not None and device.write_bytes_per_s is None:
         return ModelRefusal("write_bytes_per_s", "only the read rate of the device is given")
     return None
-
-
-def _kind(value: object) -> str:
-    names = {list: "array", str: "string", int: "number", float: "number", bool: "boolean"}
-    return names.get(type(value), "null")
-
-
-def _one_line(message: str) -> InputError:
-    line = " ".join(message.split())
-    return InputError(line if len(line) <= _LONGEST_ERROR else line[: _LONGEST_ERROR - 3] + "...")

@@ -105,17 +105,119 @@ def runs(json: Annotated[bool, typer.Option(help="One JSON array.")] = False) ->
 
 
 @app.command()
+def calibrate(
+    profile: Annotated[str, typer.Option(help="Name of a file in data/profiles.")] = "quick",
+    seed: Annotated[int | None, typer.Option(min=0, help="Default: profile's or fresh.")] = None,
+    json: Annotated[bool, typer.Option(help="The calibration as one JSON object.")] = False,
+) -> None:
+    """Measure device, host and known configurations; keep the result in data/calibration."""
+    from phase_d_lib import calibration
+    from phase_d_lib.laboratory import Laboratory, fresh_seed
+    from phase_d_lib.profiles import load_profile
+
+    workspace = find_workspace()
+    loaded = load_profile(workspace.profiles, profile)
+    laboratory = Laboratory.of(loaded, workspace, _tell)
+    chosen = fresh_seed(loaded.seed if seed is None else seed)
+    found = calibration.calibrate(laboratory, loaded.scenario, loaded.integration, chosen)
+    file = calibration.keep(workspace, found)
+    typer.echo(found.model_dump_json() if json else calibration.table(found))
+    _tell(f"written: {file}")
+
+
+@app.command()
+def smax(
+    profile: Annotated[str, typer.Option(help="Profile whose scenario to measure.")] = "quick",
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE that differs; may be repeated.")
+    ] = None,
+    arrival: Annotated[str, typer.Option(help="constant or poisson.")] = "constant",
+    trial_s: Annotated[float, typer.Option(help="Length of one trial, seconds.")] = 20.0,
+    budget_s: Annotated[float, typer.Option(help="Seconds of trials to spend.")] = 300.0,
+    seed: Annotated[int | None, typer.Option(min=0, help="The same seed resumes.")] = None,
+    json: Annotated[bool, typer.Option(help="One JSON object.")] = False,
+) -> None:
+    """Measure the saturation rate and the sustainable put rate S_max of a configuration."""
+    import orjson
+
+    from phase_d_lib import smax as search
+    from phase_d_lib.laboratory import Laboratory, fresh_seed
+    from phase_d_lib.profiles import SMaxPlan, load_profile, read_changes
+    from phase_d_lib.specs import parse
+
+    workspace = find_workspace()
+    loaded = load_profile(workspace.profiles, profile)
+    chosen = fresh_seed(seed)
+    plan = parse(
+        SMaxPlan,
+        {"arrival": arrival, "trial_s": trial_s, "budget_s": budget_s, "seed": chosen},
+        "smax",
+    )
+    spec = loaded.scenario.spec(
+        read_changes(change or []),
+        duration_s=plan.trial_s,
+        warmup_s=plan.warmup_s,
+        seed=chosen,
+        block=f"smax/{profile}",
+    )
+    laboratory = Laboratory.of(loaded, workspace, _tell)
+    saturation = search.saturation([laboratory.run(spec)])
+    found = search.measure(laboratory, spec, saturation.saturation_ops_per_s.value, plan)
+    if json:
+        both = {"saturation": saturation, "s_max": found}
+        shown = {name: part.model_dump(mode="json") for name, part in both.items()}
+        typer.echo(orjson.dumps({"seed": chosen, **shown}).decode())
+    else:
+        typer.echo(search.table(found))
+        typer.echo(f"seed {chosen}: give it again to resume")
+
+
+@app.command()
+def deploy(
+    activate: Annotated[str, typer.Option(help="Model to make active.")] = "",
+    rollback: Annotated[bool, typer.Option(help="Return to the one before.")] = False,
+) -> None:
+    """Show which model is active, choose another, or roll back."""
+    from phase_d_lib import deployment
+    from phase_d_lib.errors import InputError
+
+    workspace = find_workspace()
+    if activate and rollback:
+        raise InputError("--activate and --rollback contradict each other; give one of them")
+    if activate:
+        deployment.activate(workspace, activate)
+    elif rollback:
+        deployment.roll_back(workspace)
+    choice = deployment.read_choice(workspace)
+    if choice is None:
+        typer.echo("no model is active yet; make report or phase-d deploy --activate MODEL")
+        return
+    why = "by its user" if choice.by_user else "by cross-validated error"
+    typer.echo(f"active: {choice.active}, {why}, since {choice.active_since}")
+    typer.echo(f"before: {choice.previous or '-'}")
+
+
+@app.command()
 def predict(
     inputs: Annotated[Path, typer.Option(help="Case file; its schema: data/schemas.")],
+    calibration: Annotated[
+        Path | None, typer.Option(help="File written by phase-d calibrate, for the intervals.")
+    ] = None,
     json: Annotated[bool, typer.Option(help="One JSON array, a record a model.")] = False,
 ) -> None:
     """Predict the put rate of the configuration in a case file; needs no checkout and no run."""
     import orjson
 
-    from phase_d_lib import cases
+    from phase_d_lib import casefile, cases
 
-    asked = cases.read_case(inputs)
-    answers = cases.answers(asked, cases.to_case(asked, inputs))
+    asked = casefile.read_case(inputs)
+    case, models = casefile.to_case(asked, inputs), None
+    if calibration is not None:
+        from phase_d_lib.calibration import read_calibration
+        from phase_d_lib.deployment import Fleet
+
+        models = Fleet(read_calibration(calibration)).models
+    answers = cases.answers(asked, case, models)
     if json:
         typer.echo(orjson.dumps([answer.record() for answer in answers]).decode())
     else:
@@ -144,6 +246,17 @@ def record(
 
 
 @app.command()
+def pool(
+    seed: Annotated[int | None, typer.Option(min=0, help="Default: fresh, recorded.")] = None,
+) -> None:
+    """Measure the residual pool again (about 40 minutes) and write it into the library."""
+    from phase_d_lib import recording
+
+    file = recording.record_pool(find_workspace(), seed, _say)
+    _say(f"written: {file}")
+
+
+@app.command()
 def bench() -> None:
     """Measure sampling cost and LOG reading; write reports/bench.json."""
     from phase_d_lib import bench as benchmarks
@@ -154,6 +267,11 @@ def bench() -> None:
 
 def _say(line: str) -> None:
     print(line, flush=True)
+
+
+def _tell(line: str) -> None:
+    """Say something that is no result, so that standard output stays data."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def main() -> None:

@@ -2,71 +2,136 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+from collections import Counter
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import orjson
 from pydantic import Field
 
-from phase_d_lib.calibration import Calibration, calibrate
-from phase_d_lib.errors import ModelRefusal
+from phase_d_lib.calibration import DEFAULT, Calibration, calibrate
+from phase_d_lib.errors import InputError, ModelRefusal
 from phase_d_lib.host import Host
 from phase_d_lib.laboratory import Laboratory
-from phase_d_lib.models.base import Amplification, Case, Model, Prediction, answer
+from phase_d_lib.models.base import (
+    Amplification,
+    Case,
+    MeasuredCase,
+    Prediction,
+    PutRateModel,
+    answer,
+)
 from phase_d_lib.models.geometry import predicted_amplification
+from phase_d_lib.models.regimes import Regime, regime_of
+from phase_d_lib.models.registry import load_models
 from phase_d_lib.profiles import IntegrationPlan, Scenario
 from phase_d_lib.runs import utc_now
-from phase_d_lib.specs import Frozen, RunSpec
+from phase_d_lib.specs import Frozen, RunSpec, parse
+from phase_d_lib.workspace import Workspace, write_atomically
 
-ENTRY_POINTS = "phase_d.models"
-PLANNED_MODELS = ("v1", "v2_1", "v3", "v4", "v5")
-MIN_CONFORMAL_RESIDUALS = 9
+MIN_REGIME_ROWS = 3
+"""Fewer calibration rows in the present regime than this, and all rows select the model."""
+
+ActiveReason = Literal[
+    "lowest_cross_validated_error",
+    "within_one_standard_error_and_simulates",
+    "too_few_runs_to_cross_validate",
+    "no_valid_calibration_run",
+    "chosen_by_user",
+]
 
 
 class Deployment(Frozen):
     """State of one model."""
 
     model: str
-    version: str | None
-    status: Literal["active", "deployed", "not_deployed"]
-    reason: str
-    calibration_hash: str | None
-    deployed_at: str | None
+    version: str
+    status: Literal["active", "deployed"]
+    reason: Literal["calibrated", "refused", "not_cross_validated"]
+    refusal: str | None = None
+    """Why the model answers none of the calibration cases, or None."""
+    calibration_hash: str
+    deployed_at: str
     cross_validated_error_fraction: float | None
-    """Median |log ratio| over calibration rows, each predicted from the others."""
+    """Median |log ratio| over calibration rows, each predicted without its own run."""
+    regime_error_fraction: float | None = None
+    """The same over the rows of the present regime alone; what the choice looks at."""
     residuals: tuple[float, ...] = ()
-    """log(measured / predicted) of those rows."""
+    """log(measured / predicted) of all rows."""
+    s_max_ratio: float | None = None
+    """S_max over saturation rate, learned in calibration."""
     passport: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    """Range of each numeric option over the calibration rows."""
+    """Range of each numeric input over the calibration rows."""
 
 
 class DeploymentRecord(Frozen):
     """All models, the active one and the one before it."""
 
     models: tuple[Deployment, ...]
+    regime: Regime | None
+    """What most models predict to bind in the scenario's own configuration."""
     active: str | None
-    active_reason: str
+    active_reason: ActiveReason
     active_since: str | None
     previous: str | None = None
 
 
+class Choice(Frozen):
+    """Who is active by the user's or the last calibration's choice; kept between reports."""
+
+    active: str | None
+    active_since: str | None
+    previous: str | None = None
+    by_user: bool = False
+
+
 class Fleet:
-    """The deployed models and the calibration they predict from.
+    """The deployed models, fitted on a calibration they then predict from.
 
     Parameters
     ----------
     calibration : Calibration
+    record : DeploymentRecord, optional
+        What was decided when this calibration was deployed; by default it is decided now.
     """
 
-    def __init__(self, calibration: Calibration) -> None:
+    def __init__(self, calibration: Calibration, record: DeploymentRecord | None = None) -> None:
         self.calibration = calibration
         self.models = load_models()
-        self.record = self._deploy()
+        measured = [self._measured(row.name) for row in calibration.usable]
+        for model in self.models.values():
+            model.fit(measured)
+        self._refusals = {
+            name: self._refusal(model, measured) for name, model in self.models.items()
+        }
+        self.record = record or self.deploy()
 
     def predict(self, spec: RunSpec) -> list[Prediction]:
         """Ask every deployed model about a run that has not started."""
-        case = self._predictable(Case.of(spec, self.calibration.host, None))
-        return [self._with_interval(answer(model, case), spec) for model in self.models.values()]
+        case = self.case_of(spec)
+        return [
+            answer(model, case).model_copy(update={"calibration_hash": self.calibration.hash})
+            for model in self.models.values()
+        ]
+
+    def case_of(self, spec: RunSpec) -> Case:
+        """Return all that may be known of a run before it starts."""
+        calibration = self.calibration
+        case = Case.of(spec, calibration.host, None, calibration.envelope)
+        return self._predictable(case)
+
+    def _measured(self, name: str) -> MeasuredCase:
+        """Return a calibration row as what a model is fitted on: its own run's ledger left out."""
+        row = next(row for row in self.calibration.rows if row.name == name)
+        known = {"amplification": None, "closure": None, "device": self.calibration.envelope}
+        s_max = row.s_max_ops_per_s
+        return MeasuredCase(
+            case=self._predictable(row.case.model_copy(update=known), leave_out=name),
+            saturation_ops_per_s=row.measured_ops_per_s.value,
+            s_max_ops_per_s=s_max.value if s_max else None,
+            closure=row.case.closure,
+        )
 
     def _predictable(self, case: Case, leave_out: str | None = None) -> Case:
         """Give a case the amplification that can be known before it runs.
@@ -81,98 +146,95 @@ class Fleet:
             amplification = mean_amplification([row.case.amplification for row in rows])
         return case.model_copy(update={"amplification": amplification})
 
-    def _residuals(self, model: Model) -> tuple[float, ...]:
-        """log(measured / predicted) of each calibration row, its own measurement left out."""
-        found = []
-        for row in self.calibration.usable:
-            case = self._predictable(row.case, leave_out=row.name)
-            rate = answer(model, case).saturation_ops_per_s
-            if rate:
-                found.append(float(np.log(row.measured_ops_per_s.value / rate)))
-        return tuple(found)
+    @staticmethod
+    def _refusal(model: PutRateModel, measured: list[MeasuredCase]) -> str | None:
+        refused = [answer(model, row.case, bare=True).refused for row in measured]
+        return refused[0] if refused and None not in refused else None
 
-    def _deploy(self) -> DeploymentRecord:
-        residuals = {name: self._residuals(model) for name, model in self.models.items()}
-        errors = {n: float(np.median(np.abs(r))) for n, r in residuals.items() if r}
-        active, why = None, "no_valid_calibration_run"
-        if errors:
-            active, why = min(errors, key=lambda n: errors[n]), "lowest_cross_validated_error"
-        elif self.calibration.usable:
-            active, why = next(iter(self.models)), "too_few_runs_to_cross_validate"
+    def deploy(self, own: RunSpec | None = None, choice: Choice | None = None) -> DeploymentRecord:
+        """Choose the active model.
+
+        Parameters
+        ----------
+        own : RunSpec, optional
+            The scenario's own configuration, whose regime the choice looks at; by default the most
+            frequent regime of the calibration rows.
+        choice : Choice, optional
+            What was active before.
+        """
+        regime = self._regime(own)
+        errors = {name: self._errors(model, regime) for name, model in self.models.items()}
+        active, why = self._select({name: e for name, e in errors.items() if len(e)})
+        if choice is not None and choice.by_user and choice.active in self.models:
+            active, why = choice.active, "chosen_by_user"
         now = utc_now()
-        names = [*PLANNED_MODELS, *(n for n in self.models if n not in PLANNED_MODELS)]
+        before = choice or Choice(active=None, active_since=None)
+        same = before.active == active
         return DeploymentRecord(
-            models=tuple(
-                self._state(n, active, errors.get(n), residuals.get(n, ()), now) for n in names
-            ),
+            models=tuple(self._state(name, active, errors[name], now) for name in self.models),
+            regime=regime,
             active=active,
             active_reason=why,
-            active_since=now if active else None,
+            active_since=None if active is None else before.active_since if same else now,
+            previous=before.previous if same else before.active,
         )
 
-    def _state(
-        self,
-        name: str,
-        active: str | None,
-        error: float | None,
-        residuals: tuple[float, ...],
-        now: str,
-    ) -> Deployment:
-        model = self.models.get(name)
-        if model is None:
-            return Deployment(
-                model=name,
-                version=None,
-                status="not_deployed",
-                reason="not_built",
-                calibration_hash=None,
-                deployed_at=None,
-                cross_validated_error_fraction=None,
-            )
+    def _regime(self, own: RunSpec | None) -> Regime | None:
+        """Regime that most models name; ties go to the first model."""
+        asked = (
+            [answer(model, self.case_of(own), bare=True) for model in self.models.values()]
+            if own is not None
+            else []
+        )
+        residuals = [r for model in self.models.values() for r in model.residuals_]
+        bindings = [p.binding for p in asked] or [r.binding for r in residuals]
+        named = [regime for b in bindings if (regime := regime_of(b)) is not None]
+        return Counter(named).most_common(1)[0][0] if named else None
+
+    def _errors(self, model: PutRateModel, regime: Regime | None) -> np.ndarray:
+        """|log ratio| of the rows of the regime, of all rows where it has too few."""
+        inside = [abs(r.log_ratio) for r in model.residuals_ if regime_of(r.binding) == regime]
+        every = [abs(r.log_ratio) for r in model.residuals_]
+        return np.array(inside if len(inside) >= MIN_REGIME_ROWS else every)
+
+    def _select(self, errors: dict[str, np.ndarray]) -> tuple[str | None, ActiveReason]:
+        """Take the lowest median error, or a model as good within noise that tells more.
+
+        A model that simulates names the stall regime and gives S_max itself; it is taken when its
+        mean error is within one standard error of the best one's (Breiman et al., Classification
+        and Regression Trees, 1984, the one-standard-error rule).
+        """
+        if not errors:
+            if not self.calibration.usable:
+                return None, "no_valid_calibration_run"
+            return next(iter(self.models)), "too_few_runs_to_cross_validate"
+        best = min(errors, key=lambda name: float(np.median(errors[name])))
+        found = errors[best]
+        noise = float(found.std(ddof=1) / np.sqrt(len(found))) if len(found) > 1 else 0.0
+        for name, own in errors.items():
+            tells_more = self.models[name].simulates and not self.models[best].simulates
+            if tells_more and own.mean() <= found.mean() + noise:
+                return name, "within_one_standard_error_and_simulates"
+        return best, "lowest_cross_validated_error"
+
+    def _state(self, name: str, active: str | None, errors: np.ndarray, now: str) -> Deployment:
+        model, refusal = self.models[name], self._refusals[name]
+        every = [abs(r.log_ratio) for r in model.residuals_]
+        calibrated = "refused" if refusal else "calibrated" if every else "not_cross_validated"
         return Deployment(
             model=name,
             version=model.version,
             status="active" if name == active else "deployed",
-            reason="calibrated" if residuals else "not_cross_validated",
+            reason=calibrated,
+            refusal=refusal,
             calibration_hash=self.calibration.hash,
             deployed_at=now,
-            cross_validated_error_fraction=error,
-            residuals=residuals,
-            passport=_passport(self.calibration),
+            cross_validated_error_fraction=float(np.median(every)) if every else None,
+            regime_error_fraction=float(np.median(errors)) if len(errors) else None,
+            residuals=tuple(r.log_ratio for r in model.residuals_),
+            s_max_ratio=model.s_max_ratio_,
+            passport=model.passport_,
         )
-
-    def _with_interval(self, prediction: Prediction, spec: RunSpec) -> Prediction:
-        state = next(d for d in self.record.models if d.model == prediction.model)
-        interval = conformal_interval(prediction.saturation_ops_per_s, state.residuals)
-        return prediction.model_copy(
-            update={
-                "interval_90_ops_per_s": interval,
-                "interval_source": "conformal" if interval else "none",
-                "inside_calibration": _inside(state.passport, spec),
-                "calibration_hash": self.calibration.hash,
-            }
-        )
-
-
-def load_models() -> dict[str, Model]:
-    """Return every registered model by name, in the report's order."""
-    found = {point.name: point.load()() for point in entry_points(group=ENTRY_POINTS)}
-    order = [name for name in PLANNED_MODELS if name in found]
-    return {name: found[name] for name in [*order, *sorted(set(found) - set(order))]}
-
-
-def conformal_interval(
-    rate: float | None, residuals: tuple[float, ...]
-) -> tuple[float, float] | None:
-    """90 % split-conformal interval on the log scale; None below nine residuals.
-
-    Source: Vovk et al. (2005); the k-th smallest |residual| with k = ceil(0.9 (n + 1)).
-    """
-    if rate is None or len(residuals) < MIN_CONFORMAL_RESIDUALS:
-        return None
-    rank = int(np.ceil(0.9 * (len(residuals) + 1)))
-    width = sorted(abs(r) for r in residuals)[rank - 1]
-    return rate * float(np.exp(-width)), rate * float(np.exp(width))
 
 
 def mean_amplification(known: list[Amplification | None]) -> Amplification | None:
@@ -198,15 +260,82 @@ def mean_amplification(known: list[Amplification | None]) -> Amplification | Non
     )
 
 
-def _passport(calibration: Calibration) -> dict[str, tuple[float, float]]:
-    rows = [row.case.options.model_dump() for row in calibration.usable]
-    numeric = [k for k, v in (rows[0] if rows else {}).items() if isinstance(v, int | float)]
-    return {k: (float(min(r[k] for r in rows)), float(max(r[k] for r in rows))) for k in numeric}
+# -- the choice, kept between reports --------------------------------------------------------------
 
 
-def _inside(passport: dict[str, tuple[float, float]], spec: RunSpec) -> bool:
-    options = spec.options.model_dump()
-    return bool(passport) and all(low <= options[k] <= high for k, (low, high) in passport.items())
+def choice_file(workspace: Workspace) -> Path:
+    """Return the file that keeps which model is active; it may be missing."""
+    return workspace.calibrations / "active.json"
+
+
+def read_choice(workspace: Workspace) -> Choice | None:
+    """Read what is active, or None before the first deployment.
+
+    Raises
+    ------
+    InputError
+        One line, when the file is damaged.
+    """
+    file = choice_file(workspace)
+    if not file.is_file():
+        return None
+    try:
+        values = orjson.loads(file.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{file}: not JSON ({error}); delete it to deploy anew") from None
+    return parse(Choice, values, str(file))
+
+
+def pinned_model(workspace: Workspace) -> str | None:
+    """Return the model a user made active, or None."""
+    choice = read_choice(workspace)
+    return choice.active if choice is not None and choice.by_user else None
+
+
+def keep_choice(workspace: Workspace, choice: Choice) -> None:
+    """Write which model is active."""
+    workspace.calibrations.mkdir(parents=True, exist_ok=True)
+    write_atomically(choice_file(workspace), choice.model_dump_json(indent=1))
+
+
+def activate(workspace: Workspace, model: str) -> Choice:
+    """Make a model active by the user's will, whatever its error, until it is rolled back.
+
+    Raises
+    ------
+    InputError
+        When no such model is installed.
+    """
+    models = load_models()
+    if model not in models:
+        raise InputError(f"model = {model!r}: not installed; installed are {', '.join(models)}")
+    before = read_choice(workspace)
+    if before is not None and before.active == model and before.by_user:
+        return before
+    chosen = Choice(
+        active=model,
+        active_since=utc_now(),
+        previous=before.active if before else None,
+        by_user=True,
+    )
+    keep_choice(workspace, chosen)
+    return chosen
+
+
+def roll_back(workspace: Workspace) -> Choice:
+    """Return to the model that was active before; the next calibration chooses again.
+
+    Raises
+    ------
+    InputError
+        When there is none before.
+    """
+    now = read_choice(workspace)
+    if now is None or now.previous is None:
+        raise InputError("no model was active before the present one; nothing to roll back to")
+    back = Choice(active=now.previous, active_since=utc_now(), previous=now.active)
+    keep_choice(workspace, back)
+    return back
 
 
 class IntegrationResult(Frozen):
@@ -222,12 +351,30 @@ class IntegrationResult(Frozen):
 def integrate(
     laboratory: Laboratory, scenario: Scenario, plan: IntegrationPlan, seed: int
 ) -> IntegrationResult:
-    """Calibrate host and models, deploy every model, choose the active one."""
+    """Calibrate device, host and models, deploy every model, choose the active one.
+
+    Live, the choice is kept in the workspace, so that the next one knows what was active before.
+    """
     calibration = calibrate(laboratory, scenario, plan, seed)
+    workspace = laboratory.workspace
+    choice = None if laboratory.recorded else read_choice(workspace)
+    own = scenario.spec(duration_s=plan.duration_s, warmup_s=plan.warmup_s, block=DEFAULT)
+    record = Fleet(calibration).deploy(own, choice)
+    if not laboratory.recorded:
+        by_user = record.active_reason == "chosen_by_user"
+        keep_choice(
+            workspace,
+            Choice(
+                active=record.active,
+                active_since=record.active_since,
+                previous=record.previous,
+                by_user=by_user,
+            ),
+        )
     return IntegrationResult(
         seed=seed,
         scenario=scenario,
         host=laboratory.used[-1].host,
         calibration=calibration,
-        record=Fleet(calibration).record,
+        record=record,
     )

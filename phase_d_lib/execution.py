@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from phase_d_lib.host import Host, describe_host
 from phase_d_lib.runs import Run
 from phase_d_lib.slot import benchmark_slot
 from phase_d_lib.specs import RunSpec, WorkloadSpec, digest
+from phase_d_lib.throttle import DeviceThrottle
 from phase_d_lib.workspace import Workspace, claim, is_ours, remove, write_atomically
 
 OnSample = Callable[[dict[str, Any], EngineProcess], None]
@@ -167,17 +169,21 @@ def clone_tree(source: Path, target: Path) -> None:
 def _drive(
     engine: Engine, spec: RunSpec, path: Path, database: Path, on_sample: OnSample | None
 ) -> tuple[int, str]:
-    process = engine.launch(spec, path, database)
-    try:
-        _follow(process, path / "samples.jsonl", on_sample, spec.duration_s + _END_PATIENCE_S)
-        return process.end(_STOP_PATIENCE_S)
-    except BaseException:
-        # Whatever ends us (Ctrl-C, a failing callback): the engine does not outlive the run.
-        process.stop()
-        process.end(_STOP_PATIENCE_S)
-        raise
-    finally:
-        runs.keep_database_files(path, database)
+    limit = spec.device_limit_bytes_per_s
+    with nullcontext() if limit is None else DeviceThrottle(path, limit) as throttle:
+        process = engine.launch(spec, path, database)
+        try:
+            if throttle is not None:
+                throttle.add(process.pid)
+            _follow(process, path / "samples.jsonl", on_sample, spec.duration_s + _END_PATIENCE_S)
+            return process.end(_STOP_PATIENCE_S)
+        except BaseException:
+            # Whatever ends us (Ctrl-C, a failing callback): the engine does not outlive the run.
+            process.stop()
+            process.end(_STOP_PATIENCE_S)
+            raise
+        finally:
+            runs.keep_database_files(path, database)
 
 
 def _follow(

@@ -82,7 +82,7 @@ def process_counters(pid: int | str = "self") -> ProcessCounters:
 
 def describe_host(where: Path, engine_build: str) -> Host:
     """Describe this machine and the file system that holds `where`."""
-    filesystem, device = _mount_of(where)
+    filesystem, device = mount_of(where)
     sha, dirty = _git_state(Path(__file__).parent)
     return Host(
         cpu_model=_cpu_model(),
@@ -106,7 +106,7 @@ def _cpu_model() -> str:
     return platform.machine()
 
 
-def _mount_of(where: Path) -> tuple[str, str]:
+def mount_of(where: Path) -> tuple[str, str]:
     """Return (file system type, block device name without /dev) of the mount that holds `where`."""
     target = str(where.resolve())
     best = ("", "unknown", "unknown")

@@ -8,14 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from phase_d_lib.device import DeviceProbe, probe
 from phase_d_lib.errors import InputError
 from phase_d_lib.execution import OnSample, execute
-from phase_d_lib.profiles import Profile
+from phase_d_lib.profiles import ProbePlan, Profile
 from phase_d_lib.runs import Run, find_runs
+from phase_d_lib.slot import benchmark_slot
 from phase_d_lib.specs import RunSpec
-from phase_d_lib.workspace import Workspace
+from phase_d_lib.workspace import Workspace, claim
 
 Announce = Callable[[str], None]
+DEVICE_FILE = "device.json"
+"""Name of a recorded device probe; its grid lies beside it as CSV."""
 
 
 @dataclass
@@ -39,6 +43,8 @@ class Laboratory:
     announce: Announce = print
     used: list[Run] = field(default_factory=list)
     """Every run handed out, in order."""
+    probed: list[DeviceProbe] = field(default_factory=list)
+    """Every device probe handed out, in order."""
 
     @classmethod
     def of(cls, profile: Profile, workspace: Workspace, announce: Announce = print) -> Laboratory:
@@ -70,6 +76,23 @@ class Laboratory:
             )
         self.used.append(run)
         return run
+
+    def probe(self, plan: ProbePlan) -> DeviceProbe:
+        """Measure the device under the databases, or return the recorded probe.
+
+        Raises
+        ------
+        InputError
+            When nothing was recorded, or direct I/O is not possible here.
+        """
+        self.announce(f"{'reading' if self.recorded else 'measuring'} the device")
+        if self.recorded:
+            found = DeviceProbe.load(self.workspace.recorded_runs / DEVICE_FILE)
+        else:
+            with benchmark_slot():
+                found = probe(claim(self.workspace.work / "probe"), plan)
+        self.probed.append(found)
+        return found
 
     def _recording(self, spec: RunSpec) -> Run:
         for run in find_runs(self.workspace.recorded_runs):

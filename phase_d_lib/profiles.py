@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, model_validator
 
 from phase_d_lib.errors import InputError
-from phase_d_lib.specs import Frozen, OptionsSpec, RunSpec, WorkloadSpec, parse
+from phase_d_lib.specs import (
+    Fraction,
+    Frozen,
+    OptionsSpec,
+    Positive,
+    RunSpec,
+    SustainCriterion,
+    WorkloadSpec,
+    parse,
+)
+from phase_d_lib.units import GIB, KIB, MIB
 
-OptionChanges = dict[str, int | float | bool | str]
+OptionChanges = dict[str, int | float | bool | str | None]
+"""What differs from a scenario, by name: RocksDB options, fields of the workload, and
+``limiter_bytes_per_s`` and ``device_limit_bytes_per_s``, where None means none."""
+
+
+_OTHER_REGIMES = 3  # most that any machine shows beside the scenario's own
+_LIMITS = ("limiter_bytes_per_s", "device_limit_bytes_per_s")
 
 
 class Scenario(Frozen):
@@ -20,25 +36,30 @@ class Scenario(Frozen):
     workload: WorkloadSpec
     options: OptionsSpec
     limiter_bytes_per_s: int | None = Field(default=None, ge=64 * 1024)
+    device_limit_bytes_per_s: int | None = None
     engine: str = "embedded"
 
     def spec(self, changes: OptionChanges | None = None, **run: Any) -> RunSpec:
-        """Build the spec of one run with some options changed.
+        """Build the spec of one run with some things changed.
 
         Raises
         ------
         InputError
-            When a change names no option or leaves its range.
+            When a change names nothing that can change, or leaves its range.
         """
-        values = {**self.options.model_dump(), **(changes or {})}
-        options = parse(OptionsSpec, values, "option changes")
-        return RunSpec(
-            workload=self.workload,
-            options=options,
-            limiter_bytes_per_s=self.limiter_bytes_per_s,
-            engine=self.engine,
+        options, workload = self.options.model_dump(), self.workload.model_dump()
+        limits: dict[str, Any] = {name: getattr(self, name) for name in _LIMITS}
+        for name, value in (changes or {}).items():
+            home = next((d for d in (limits, workload) if name in d), options)
+            home[name] = value
+        values = {
+            "workload": workload,
+            "options": parse(OptionsSpec, options, "option changes"),
+            "engine": self.engine,
+            **limits,
             **run,
-        )
+        }
+        return parse(RunSpec, values, "changes")
 
 
 class Window(Frozen):
@@ -54,6 +75,98 @@ class Window(Frozen):
         return self
 
 
+MAX_IN_FLIGHT = 1024
+"""Most requests a probe keeps in flight."""
+BlockKib = Annotated[int, Field(ge=4, le=16 * KIB, multiple_of=4)]
+
+
+class ProbePlan(Frozen):
+    """Which points to measure, for how long and how often.
+
+    The points are all combinations of the four tuples. A round measures each once; every second
+    round runs in reverse order, so that a steady drift does not load on late points.
+    """
+
+    read_fractions: tuple[Fraction, ...] = Field(default=(0.0, 0.25, 0.5, 0.75, 1.0), min_length=1)
+    """Whole hundredths."""
+    iodepths: tuple[Positive, ...] = Field(default=(1, 4, 16, 64), min_length=1)
+    numjobs: tuple[Positive, ...] = Field(default=(1, 2, 4), min_length=1)
+    blocks_kib: tuple[BlockKib, ...] = Field(default=(4, 64, 1024), min_length=1)
+    """Multiples of 4, what direct I/O needs on any device."""
+    seconds_per_point: float = Field(default=1.0, ge=0.05, le=3600)
+    repeats: int = Field(default=2, ge=1, le=100)
+    """Rounds."""
+    file_bytes: int = Field(default=1 * GIB, ge=MIB, le=1024 * GIB, multiple_of=MIB)
+    tool: Literal["auto", "fio", "builtin"] = "auto"
+    """``auto``: fio where it is installed, else the built-in probe."""
+    seed: int = Field(default=1, ge=0, lt=2**31)
+
+    @model_validator(mode="after")
+    def _possible(self) -> ProbePlan:
+        for name in ("read_fractions", "iodepths", "numjobs", "blocks_kib"):
+            values = getattr(self, name)
+            if len(set(values)) != len(values):
+                raise ValueError(f"{name} names a value twice")
+        if any(abs(x * 100 - round(x * 100)) > 1e-9 for x in self.read_fractions):
+            raise ValueError("read_fractions must be whole hundredths, the unit of fio's rwmixread")
+        if max(self.iodepths) * max(self.numjobs) > MAX_IN_FLIGHT:
+            raise ValueError(f"iodepth x numjobs must not exceed {MAX_IN_FLIGHT}")
+        if max(self.blocks_kib) * KIB > self.file_bytes:
+            raise ValueError("file_bytes must hold the largest block")
+        return self
+
+    @classmethod
+    def small(cls) -> ProbePlan:
+        """Twelve points in two rounds on 64 MiB: under ten seconds in all."""
+        return cls(
+            read_fractions=(0.0, 0.5, 1.0),
+            iodepths=(1, 16),
+            numjobs=(1,),
+            blocks_kib=(64, 1024),
+            seconds_per_point=0.25,
+            repeats=2,
+            file_bytes=64 * MIB,
+        )
+
+
+SMaxArrival = Literal["constant", "poisson"]
+
+
+class SMaxPlan(Frozen):
+    """How S_max of one configuration is searched for."""
+
+    arrival: SMaxArrival = "constant"
+    trial_s: float = Field(default=30.0, gt=0, le=86_400)
+    """Length of one trial, warm-up included."""
+    warmup_s: float = Field(default=10.0, ge=0)
+    budget_s: float = Field(default=600.0, gt=0)
+    """Sum of trial lengths and cool-off times the search may spend."""
+    cool_off_s: float = Field(default=0.0, ge=0, le=3600)
+    """Idle time before each trial, for the device: the tree is a fresh clone anyway."""
+    target_width_fraction: float = Field(default=0.10, gt=0, le=1)
+    """Stop when the interval of the threshold, over the threshold, is this narrow."""
+    min_trials: int = Field(default=8, ge=3)
+    """Valid trials before the search may stop on width."""
+    criterion: SustainCriterion = SustainCriterion()
+    seed: int = Field(default=1, ge=0, lt=2**63)
+
+    @property
+    def trial_cost_s(self) -> float:
+        """What one trial takes from the budget, seconds."""
+        return self.trial_s + self.cool_off_s
+
+    @model_validator(mode="after")
+    def _fits(self) -> SMaxPlan:
+        if self.warmup_s >= self.trial_s:
+            raise ValueError(f"warmup_s {self.warmup_s} must be below trial_s {self.trial_s}")
+        if self.budget_s < self.trial_cost_s:
+            raise ValueError(
+                f"budget_s {self.budget_s} must cover a trial: trial_s + cool_off_s = "
+                f"{self.trial_cost_s}"
+            )
+        return self
+
+
 class IntegrationPlan(Window):
     """Calibration of host and models."""
 
@@ -61,8 +174,14 @@ class IntegrationPlan(Window):
     """Length of the unstalled run that measures U."""
     slot_s: float = Field(gt=1, le=3600)
     """Length of the unlimited run that measures mu."""
-    calibration: dict[str, OptionChanges] = Field(min_length=1)
+    calibration: dict[str, OptionChanges] = Field(default_factory=dict)
     """Configurations measured for amplification and residuals, by name."""
+    device: ProbePlan | None = None
+    """Points of the device grid; None measures no device."""
+    s_max: SMaxPlan | None = None
+    """Search for S_max of the scenario's own configuration; None leaves it out."""
+    drawn: int = Field(default=0, ge=0, le=200)
+    """Further configurations, drawn from the design of the held-out cases by another seed."""
 
 
 class MonitoringPlan(Window):
@@ -84,6 +203,9 @@ class ValidationPlan(Window):
     """Held-out cases and tuned-against-default pairs."""
 
     held_out: int = Field(ge=1, le=200)
+    """Cases of the scenario's own regime."""
+    held_out_per_regime: int = Field(default=0, ge=0, le=100)
+    """Cases of each other regime this machine can show."""
     pairs: int = Field(ge=1, le=100)
 
 
@@ -130,11 +252,36 @@ class Profile(Frozen):
         return (
             one.foreground_s
             + one.slot_s
-            + one.duration_s * len(one.calibration)
+            + one.duration_s * (len(one.calibration) + one.drawn)
+            + (one.duration_s + one.s_max.budget_s if one.s_max else 0.0)
             + self.monitoring.duration_s
             + two.duration_s * two.pairs * (len(two.candidates) + 1)
             + three.duration_s * (three.held_out + 2 * three.pairs)
+            + three.duration_s * _OTHER_REGIMES * three.held_out_per_regime
         )
+
+
+def read_changes(pairs: list[str]) -> OptionChanges:
+    """Read ``NAME=VALUE`` arguments; values as YAML writes them, so ``null`` is none.
+
+    Raises
+    ------
+    InputError
+        One line, for an argument without a name and a value.
+    """
+    changes: OptionChanges = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            value = text
+        if not name or not equals or isinstance(value, list | dict):
+            raise InputError(
+                f"--set {pair}: give NAME=VALUE, for example write_buffer_size=8388608"
+            )
+        changes[name.strip()] = value
+    return changes
 
 
 def load_profile(profiles: Path, name: str) -> Profile:

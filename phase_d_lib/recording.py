@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import gzip
+import math
 import re
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from phase_d_lib.calibration import DEFAULT
+from phase_d_lib.deployment import Fleet, IntegrationResult, integrate
 from phase_d_lib.errors import InputError
 from phase_d_lib.execution import MAX_RETRIES
-from phase_d_lib.laboratory import Laboratory
+from phase_d_lib.laboratory import DEVICE_FILE, Laboratory, fresh_seed
+from phase_d_lib.models import intervals
 from phase_d_lib.profiles import load_profile
 from phase_d_lib.runs import Run
 from phase_d_lib.stages import run_through
-from phase_d_lib.workspace import MARKER, Workspace, claim, remove
+from phase_d_lib.validation import ValidationResult, validate
+from phase_d_lib.workspace import MARKER, Workspace, claim, remove, write_atomically
 
+POOL_PROFILE = "pool"
 _STATISTICS_DUMP = re.compile(
     rb"^.*------- DUMPING STATS -------\n(?:(?!\d{4}/).*\n)*", re.MULTILINE
 )
@@ -48,7 +54,56 @@ def record(workspace: Workspace, profile_name: str, say: Callable[[str], None]) 
         claim(workspace.recorded_runs)
         for run in laboratory.used:
             keep(run, workspace.recorded_runs / run.spec.run_id)
+        for probed in laboratory.probed:
+            probed.save(workspace.recorded_runs / DEVICE_FILE)
     say(f"recorded {len(laboratory.used)} runs of seed {profile.seed}")
+
+
+def record_pool(workspace: Workspace, seed: int | None, say: Callable[[str], None]) -> Path:
+    """Measure the cases of profile ``pool`` and write every model's residuals into the library.
+
+    Residuals with the amplification of the geometry stand beside those with the amplification of
+    the very run, which belong to closure figures. Invalid cases are left out and counted.
+    """
+    profile = load_profile(workspace.profiles, POOL_PROFILE)
+    laboratory = Laboratory.of(profile, workspace, say)
+    chosen = fresh_seed(profile.seed if seed is None else seed)
+    integration = integrate(laboratory, profile.scenario, profile.integration, chosen)
+    fleet = Fleet(integration.calibration, integration.record)
+    result = validate(
+        laboratory, profile.scenario, profile.validation, fleet, (DEFAULT, {}), chosen
+    )
+    pool = pool_of(result, integration)
+    file = Path(intervals.__file__).with_name(intervals.POOL_FILE)
+    write_atomically(file, pool.model_dump_json(indent=1) + "\n")
+    valid = sum(case.verdict.valid for case in result.cases)
+    say(f"{len(pool.residuals)} residuals of {valid} valid cases of {len(result.cases)}")
+    return file
+
+
+def pool_of(result: ValidationResult, integration: IntegrationResult) -> intervals.ResidualPool:
+    """Gather the residuals of a validation with their provenance."""
+    rows = [
+        intervals.PooledResidual(
+            model=asked.model,
+            case=case.name,
+            log_ratio=math.log(case.measured_ops_per_s.value / asked.saturation_ops_per_s),
+            binding=asked.binding,
+            source=asked.amplification_source,
+        )
+        for case in result.cases
+        if case.verdict.valid
+        for asked in (*case.predictions, *case.closures)
+        if asked.saturation_ops_per_s
+    ]
+    host = integration.host
+    return intervals.ResidualPool(
+        recorded_at=integration.calibration.measured_at,
+        rocksdb_version=host.rocksdb_version,
+        cpu_model=host.cpu_model,
+        seed=result.seed,
+        residuals=tuple(rows),
+    )
 
 
 def keep(run: Run, target: Path) -> None:

@@ -106,7 +106,8 @@ class Stage:
 
     def fleet(self) -> Fleet:
         """Deploy the models again from the integration stage's calibration."""
-        return Fleet(self.upstream(IntegrationResult).calibration)
+        integration = self.upstream(IntegrationResult)
+        return Fleet(integration.calibration, integration.record)
 
     def find_run(self, run_id: str) -> Run:
         """Open a run of this checkout or of the recorded ones.
@@ -278,7 +279,8 @@ def run_through(
     scenario, seed = profile.scenario, fresh_seed(profile.seed)
     results: dict[str, BaseModel] = {}
     integration = integrate(laboratory, scenario, profile.integration, seed)
-    results["integration"], fleet = integration, Fleet(integration.calibration)
+    results["integration"] = integration
+    fleet = Fleet(integration.calibration, integration.record)
     if last == "integration":
         return results
     results["monitoring"] = monitor(laboratory, scenario, profile.monitoring, fleet, seed)[1]

@@ -47,6 +47,27 @@ class StallCause(StrEnum):
     PENDING_BYTES = "pending_bytes"
 
 
+STALLED_FRACTION = 0.05
+"""Below this share of the time a writer counts as not stalled."""
+
+
+SATURATED_FRACTION = 0.85
+"""From this share of its capacity on, a limiter, a device or the compaction slots bind."""
+
+
+def regime_name(kind: str, cause: str) -> str:
+    """Name a stall regime the way predictions and measurements are compared: ``kind:cause``.
+
+    Takes this module's words and those of the LOG tables (``delay``, ``l0_file_limit``).
+    """
+    kinds = {"delay": StallKind.DELAYED, "stop": StallKind.STOPPED}
+    causes = {"memtable_limit": StallCause.MEMTABLES, "l0_file_limit": StallCause.L0_FILES}
+    return f"{kinds.get(kind, kind)}:{causes.get(cause, cause)}"
+
+
+NO_STALL = regime_name(StallKind.NORMAL, StallCause.NONE)
+
+
 @dataclass(frozen=True, slots=True)
 class JobLimits:
     """How many background jobs may run at once."""

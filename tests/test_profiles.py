@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from phase_d_lib.design import draw_cases
 from phase_d_lib.errors import InputError
 from phase_d_lib.profiles import load_profile
-from phase_d_lib.validation import draw_cases
 from phase_d_lib.workspace import find_workspace
 
 SHIPPED = find_workspace().profiles

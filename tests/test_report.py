@@ -37,7 +37,9 @@ from phase_d_lib.report.render import write_index, write_manifest, write_report
 from phase_d_lib.runs import Run
 from phase_d_lib.specs import RunSpec
 from phase_d_lib.tuning.comparison import Comparison, Trial, TuningResult
-from phase_d_lib.validation import CaseScore, ValidationResult, score_model
+from phase_d_lib.validation import CaseScore, ValidationResult
+from phase_d_lib.validation.behaviour import Behaviour
+from phase_d_lib.validation.scores import score_model, split_error
 from phase_d_lib.validity import Reason, Verdict
 from phase_d_lib.workspace import find_workspace
 
@@ -163,14 +165,14 @@ def make_integration(spec: RunSpec, run: Run, host_name: str) -> IntegrationResu
         "version": "1.0", "reason": "calibrated", "calibration_hash": calibration.hash,
         "deployed_at": START.isoformat(),
     }  # fmt: skip
-    absent: dict[str, Any] = {
-        "version": None, "status": "not_deployed", "reason": "not_built",
-        "calibration_hash": None, "deployed_at": None, "cross_validated_error_fraction": None,
+    refused = {
+        **known, "reason": "refused", "cross_validated_error_fraction": None,
+        "refusal": "grid_csv: v4 interpolates a measured device grid; none is given",
     }  # fmt: skip
     models = (
         Deployment(model="v1", status="deployed", cross_validated_error_fraction=0.06, **known),
         Deployment(model="v2_1", status="active", cross_validated_error_fraction=0.04, **known),
-        *(Deployment(model=name, **absent) for name in ("v3", "v4", "v5")),
+        Deployment(model="v4", status="deployed", **refused),
     )
     host = Host(
         cpu_model=host_name, cores=2, memory_bytes=8 << 30, kernel="6.1", filesystem="ext4",
@@ -179,7 +181,7 @@ def make_integration(spec: RunSpec, run: Run, host_name: str) -> IntegrationResu
     )  # fmt: skip
     record = DeploymentRecord(
         models=models, active="v2_1", active_reason="lowest_cross_validated_error",
-        active_since=START.isoformat(),
+        active_since=START.isoformat(), regime="limiter",
     )  # fmt: skip
     return IntegrationResult(
         seed=1,
@@ -210,19 +212,31 @@ def make_comparison(name: str, low: float) -> Comparison:
     )  # fmt: skip
 
 
+BEHAVIOUR = Behaviour(
+    put_ops_per_s=15_000, write_bytes_per_user_byte=5.0, stall_fraction=0.9,
+    stall_regime="delayed:l0_files", regime="limiter", slot_write_bytes_per_s=20e6, busy_slots=0.9,
+)  # fmt: skip
+
+
 def make_validation(name: str, verdict: Verdict, low: float) -> ValidationResult:
+    predictions = (predict("v1", 16_200), predict("v2_1", 15_300))
     case = CaseScore(
-        name="case-01", run_id="c" * 16, changes={"write_buffer_size": 1 << 20},
+        name="case-01", run_id="c" * 16, changes={"write_buffer_size": 1 << 20}, drawn_for=None,
         measured_ops_per_s=Estimate(value=15_000, low=14_500, high=15_600, blocks=6),
-        measured_write_bytes_per_user_byte=5.0, measured_stall_fraction=0.9, verdict=verdict,
-        predicted_at=START.isoformat(),
-        predictions=(predict("v1", 16_200), predict("v2_1", 15_300)),
+        behaviour=BEHAVIOUR, verdict=verdict, predicted_at=START.isoformat(),
+        predictions=predictions, baselines=(predict("nearest_run", 20_000),),
         closures=(predict("v1", 15_050), predict("v2_1", 15_050)),
+        splits={p.model: split for p in predictions if verdict.valid
+                and (split := split_error(p, BEHAVIOUR, 30e6)) is not None},
     )  # fmt: skip
+    models, rows = ("v1", "v2_1"), ("nearest_run",)
     return ValidationResult(
         seed=1,
         cases=(case,),
-        scores=tuple(score_model(model, (case,)) for model in ("v1", "v2_1")),
+        regimes_absent=("controller", "slots", "cpu", "device"),
+        scores=tuple(score_model(model, (case,)) for model in models),
+        baselines=tuple(score_model(row, (case,)) for row in rows),
+        every_score=tuple(score_model(row, (case,)) for row in (*models, *rows)),
         trials=make_trials(name),
         tuned=make_comparison(name, low),
     )
@@ -300,22 +314,29 @@ def test_no_field_stands_in_two_files(inputs: ReportInputs) -> None:
             seen[field] = name
 
 
-def test_what_is_not_built_is_shown_as_absent(report: Path) -> None:
+def test_what_is_not_built_or_refused_is_shown_as_absent(report: Path) -> None:
     deployment = json.loads((report / "model_deployment.json").read_text())
-    states = {m["model"]: m["status"] for m in deployment["models"]}
-    assert states["v4"] == "not_deployed"
+    states = {m["model"]: m["refusal"] for m in deployment["models"]}
+    assert states["v4"].startswith("grid_csv")
+    assert deployment["device"] is None
     tuning = json.loads((report / "auto_tuning_records.json").read_text())
     assert tuning["factors"] == []
     assert tuning["factors_reason"] == "factor_calibration_not_built"
     performance = json.loads((report / "performance_report.json").read_text())
-    assert performance["s_max_ops_per_s"] is None
+    assert performance["s_max"] is None
+    text = (report / "phase_d_report.md").read_text()
+    assert "지속 가능 처리율(S_max)은 이 보고서에서 측정하지 않았습니다" in text
+    assert "이 프로필은 디바이스 대역폭을 재지 않습니다" in text
+    assert "쓰기 제어기, 컴팩션 슬롯, CPU와 쓰기 경로, 디바이스가 제약인 것이 없습니다" in text
 
 
-def test_residuals_split_into_amplification_and_structure(report: Path) -> None:
+def test_the_parts_of_an_error_add_up(report: Path) -> None:
     performance = json.loads((report / "performance_report.json").read_text())
-    assert len(performance["residuals"]) == 2
-    for part in performance["residuals"]:
-        assert part["total_log"] == pytest.approx(part["amplification_log"] + part["structure_log"])
+    splits = performance["held_out_cases"][0]["splits"]
+    assert set(splits) == {"v1", "v2_1"}
+    for part in splits.values():
+        total = part.pop("total_log")
+        assert sum(part.values()) == pytest.approx(total)
 
 
 def test_all_objectives_can_be_met(inputs: ReportInputs) -> None:

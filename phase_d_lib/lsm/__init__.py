@@ -10,6 +10,7 @@ from phase_d_lib.lsm.result import (
     StallShare,
 )
 from phase_d_lib.lsm.simulation import DEFAULT_SEEDS, simulate
+from phase_d_lib.lsm.states import SteadyState, steady_states
 
 __all__ = [
     "DEFAULT_SEEDS",
@@ -20,6 +21,8 @@ __all__ = [
     "SeriesRow",
     "SimulationResult",
     "StallShare",
+    "SteadyState",
     "geometry",
     "simulate",
+    "steady_states",
 ]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from phase_d_lib.errors import ModelRefusal
-from phase_d_lib.models.base import Amplification, Case, Prediction, tightest
+from phase_d_lib.models.base import Amplification, Case, Prediction, PutRateModel
+from phase_d_lib.models.bounds import tightest
 from phase_d_lib.stalls import job_limits
 
 
-class V21:
+class V21(PutRateModel):
     r"""Feasible rate of a mixed device, the limiter and per-level compaction slots.
 
     .. math::
@@ -46,7 +47,7 @@ class V21:
             "foreground": case.host.foreground_ops_per_s,
         }
 
-    def predict(self, case: Case) -> Prediction:
+    def estimate(self, case: Case) -> Prediction:
         """Predict the saturation rate, the binding resource and the stall share."""
         prediction = tightest(self.name, case, self.bounds_ops_per_s(case))
         rate, foreground = prediction.saturation_ops_per_s, case.host.foreground_ops_per_s

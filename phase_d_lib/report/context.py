@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from phase_d_lib.deployment import PLANNED_MODELS
 from phase_d_lib.report import provenance, sections
 from phase_d_lib.report.documents import performance_report
 from phase_d_lib.report.findings import findings
@@ -21,15 +20,17 @@ from phase_d_lib.report.readings import (
     chosen_comparison,
     dominant_stall,
     judged_stability,
+    s_max_criterion,
+    s_max_sentence,
 )
 from phase_d_lib.report.recommendations import (
-    S_MAX_ABSENT,
     future_work,
     not_shown,
     outlook,
     recommendations,
 )
 from phase_d_lib.report.wording import (
+    REGIMES,
     accuracy,
     agreement,
     deployment_reason,
@@ -128,14 +129,21 @@ def _measurements(inputs: ReportInputs) -> dict[str, Any]:
         "alerts": monitoring.alerts,
         "more_loops": len(monitoring.loops) > sections.MAX_ROWS,
         "performance": performance_report(inputs),
-        "s_max_absent": S_MAX_ABSENT,
+        "s_max": s_max_sentence(inputs),
+        "s_max_criterion": s_max_criterion(inputs),
+        "s_max_table": sections.s_max_table(inputs),
         "stability": {t.metric: judged_stability(inputs, t) for t in monitoring.trends},
         "active": f"`{record.active}`: {reason}" if record.active else reason,
         "active_prediction": _prediction_sentence(inputs),
         "agreement": agreement(predicted),
         "accuracy": accuracy(score.median_error_fraction if score else None),
-        "deployed": sum(d.status != "not_deployed" for d in record.models),
-        "planned_models": len(PLANNED_MODELS),
+        "deployed": len(record.models),
+        "present_regime": REGIMES[record.regime] if record.regime else "판정 불가",
+        "regime_table": sections.regime_table(inputs),
+        "regimes_absent": sections.absent_regimes(inputs),
+        "detail_table": sections.detail_table(inputs),
+        "split_table": sections.split_table(inputs),
+        "device_table": provenance.device_table(inputs),
         "loop_table": sections.loop_table(inputs),
         "latency_table": sections.latency_table(inputs),
         "trend_table": sections.trend_table(inputs),
@@ -182,6 +190,7 @@ def summary_table(inputs: ReportInputs, judged: tuple[Objective, ...]) -> Table:
     named = f"({', '.join(met)})" if met else ""
     rows = [
         ("포화 처리율", shown),
+        ("지속 가능 처리율", s_max_sentence(inputs)),
         ("제약 자원", f"{binding_name(resource[0])}. 근거: {resource[1]}"),
         ("쓰기 정체", _stall_sentence(inputs)),
         ("바꿀 것", _change_sentence(inputs)),

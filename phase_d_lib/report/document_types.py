@@ -18,15 +18,18 @@ from __future__ import annotations
 from typing import Literal
 
 from phase_d_lib.deployment import Deployment
+from phase_d_lib.device import DeviceProbe
 from phase_d_lib.host import Host
 from phase_d_lib.ledger import Ledger
 from phase_d_lib.models.base import HostSpeeds
+from phase_d_lib.models.regimes import Regime
 from phase_d_lib.monitor import Alert, Loop, StallShare, Trend
 from phase_d_lib.profiles import Profile
 from phase_d_lib.rates import Estimate
 from phase_d_lib.report.findings import Finding
 from phase_d_lib.report.inputs import Environment
 from phase_d_lib.report.objectives import Objective
+from phase_d_lib.smax import SMaxResult
 from phase_d_lib.specs import Frozen
 from phase_d_lib.tuning.comparison import Effect, Trial
 from phase_d_lib.validation import CaseScore, ModelScore
@@ -34,7 +37,7 @@ from phase_d_lib.validity import Verdict
 
 SCHEMA_VERSION = 1
 FactorsReason = Literal["factor_calibration_not_built"]
-OptionValue = int | float | bool | str
+OptionValue = int | float | bool | str | None
 
 
 class Document(Frozen):
@@ -50,6 +53,7 @@ class CalibratedConfiguration(Frozen):
     run_id: str
     changes: dict[str, OptionValue]
     measured_ops_per_s: Estimate
+    s_max_ops_per_s: Estimate | None
     stall_fraction: float
     verdict: Verdict
 
@@ -62,7 +66,11 @@ class ModelDeployment(Document):
     host_speeds: HostSpeeds
     host_speed_runs: dict[str, str]
     """Quantity -> id of the run it was measured in."""
+    device: DeviceProbe | None
+    """Measured device envelope; None where the profile measures none."""
     models: tuple[Deployment, ...]
+    regime: Regime | None
+    """Resource that binds in the scenario's own configuration, by most models."""
     active: str | None
     active_reason: str
     active_since: str | None
@@ -189,20 +197,6 @@ class Stability(Frozen):
     rule_ko: str
 
 
-class Residual(Frozen):
-    """log(predicted / measured) of a held-out case, split at the closure figure.
-
-    ``total = amplification + structure``: the part that comes from predicting the amplification
-    of other configurations, and the part that stays with the measured amplification.
-    """
-
-    case: str
-    model: str
-    total_log: float
-    amplification_log: float | None
-    structure_log: float | None
-
-
 class PerformanceReport(Document):
     """performance_report.json: rate, latency, stalls, ledger, and accuracy on held-out cases."""
 
@@ -212,8 +206,8 @@ class PerformanceReport(Document):
     loop_rate_sd_ops_per_s: float | None
     loop_rate_min_ops_per_s: float | None
     loop_rate_max_ops_per_s: float | None
-    s_max_ops_per_s: float | None
-    """Sustainable rate; None: not measured in this report."""
+    s_max: SMaxResult | None
+    """Search for the sustainable rate; None: not measured in this report."""
     put_latency_us: dict[str, float | None]
     stall_fraction: float
     stalls: tuple[StallShare, ...]
@@ -221,8 +215,11 @@ class PerformanceReport(Document):
     validity: Verdict
     stability: tuple[Stability, ...]
     scores: tuple[ModelScore, ...]
+    baselines: tuple[ModelScore, ...]
+    every_score: tuple[ModelScore, ...]
+    """Models and rows to beat over all cases, those of other regimes included."""
+    regimes_absent: tuple[Regime, ...]
     held_out_cases: tuple[CaseScore, ...]
-    residuals: tuple[Residual, ...]
 
 
 class PhaseDReport(Document):

@@ -28,7 +28,6 @@ from phase_d_lib.report.document_types import (
     PerformanceReport,
     PhaseDReport,
     RealTimeMetrics,
-    Residual,
     Stability,
     TuningRecord,
 )
@@ -38,7 +37,6 @@ from phase_d_lib.report.objectives import objectives, planned_samples, samples_f
 from phase_d_lib.report.readings import binding, confirmed, judged_stability
 from phase_d_lib.report.recommendations import future_work, not_shown, recommendations
 from phase_d_lib.runs import Run
-from phase_d_lib.validation import CaseScore
 from phase_d_lib.workspace import write_atomically
 
 MAX_SERIES_SAMPLES = 2000
@@ -80,7 +78,7 @@ def build_documents(inputs: ReportInputs, run: Run) -> dict[str, Document]:
 
 
 def model_deployment(inputs: ReportInputs) -> ModelDeployment:
-    """Every planned model with its status; what isn't built says not_deployed."""
+    """Every model with its status, and what it was calibrated on."""
     calibration, record = inputs.integration.calibration, inputs.integration.record
     return ModelDeployment(
         calibrated_at=calibration.measured_at,
@@ -90,7 +88,9 @@ def model_deployment(inputs: ReportInputs) -> ModelDeployment:
         ),
         host_speeds=calibration.host,
         host_speed_runs=calibration.sources,
+        device=calibration.device,
         models=record.models,
+        regime=record.regime,
         active=record.active,
         active_reason=record.active_reason,
         active_since=record.active_since,
@@ -207,7 +207,7 @@ def performance_report(inputs: ReportInputs) -> PerformanceReport:
         loop_rate_sd_ops_per_s=float(np.std(rates, ddof=1)) if len(rates) > 1 else None,
         loop_rate_min_ops_per_s=min(rates, default=None),
         loop_rate_max_ops_per_s=max(rates, default=None),
-        s_max_ops_per_s=None,
+        s_max=inputs.integration.calibration.sustained,
         put_latency_us=result.put_latency_us,
         stall_fraction=result.stall_fraction,
         stalls=monitoring.stalls,
@@ -217,8 +217,10 @@ def performance_report(inputs: ReportInputs) -> PerformanceReport:
             Stability(metric=m, word_ko=j.word, value_ko=j.value, rule_ko=j.rule) for m, j in judged
         ),
         scores=validation.scores,
+        baselines=validation.baselines,
+        every_score=validation.every_score,
+        regimes_absent=validation.regimes_absent,
         held_out_cases=validation.cases,
-        residuals=tuple(r for case in validation.cases for r in _residuals(case)),
     )
 
 
@@ -271,29 +273,6 @@ def schema_texts() -> dict[str, str]:
             json.dumps({**dialect, **schema}, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
         )
     return texts
-
-
-def _residuals(case: CaseScore) -> list[Residual]:
-    """Split log(predicted / measured) of a valid case at the closure figure of the same model."""
-    measured = case.measured_ops_per_s.value
-    if not case.verdict.valid or measured <= 0:
-        return []
-    closures = {c.model: c.saturation_ops_per_s for c in case.closures}
-    found = []
-    for prediction in case.predictions:
-        rate, closure = prediction.saturation_ops_per_s, closures.get(prediction.model)
-        if not rate:
-            continue
-        found.append(
-            Residual(
-                case=case.name,
-                model=prediction.model,
-                total_log=math.log(rate / measured),
-                amplification_log=math.log(rate / closure) if closure else None,
-                structure_log=math.log(closure / measured) if closure else None,
-            )
-        )
-    return found
 
 
 def _values(column: pd.Series[float]) -> tuple[float | None, ...]:

@@ -18,13 +18,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from phase_d_lib.calibration import DEFAULT
 from phase_d_lib.errors import InputError
 from phase_d_lib.monitor import MonitoringResult
 from phase_d_lib.rates import counter_rate
 from phase_d_lib.report.quantities import percent, puts_per_s
 from phase_d_lib.report.wording import STALL_CAUSES, STALL_KINDS
 from phase_d_lib.runs import Run
-from phase_d_lib.tuning.comparison import DEFAULT, Trial
+from phase_d_lib.tuning.comparison import Trial
 from phase_d_lib.validation import CaseScore
 
 MEASURED, PREDICTED, DELAY, STOP, QUIET, THIRD = (

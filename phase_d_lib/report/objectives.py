@@ -72,9 +72,7 @@ def samples_fraction(samples: pd.DataFrame, spec: RunSpec) -> float:
 
 def _integration(inputs: ReportInputs) -> Objective:
     validated = [
-        d
-        for d in inputs.integration.record.models
-        if d.status != "not_deployed" and d.cross_validated_error_fraction is not None
+        d for d in inputs.integration.record.models if d.cross_validated_error_fraction is not None
     ]
     error = next(
         (d.cross_validated_error_fraction for d in validated if d.status == "active"), None

@@ -21,6 +21,7 @@ from phase_d_lib.report.quantities import (
 from phase_d_lib.report.wording import STAGES, verdict
 from phase_d_lib.specs import RunSpec
 from phase_d_lib.tuning.comparison import Trial
+from phase_d_lib.units import KIB, MIB
 from phase_d_lib.validity import Verdict
 
 JSON_FILES = {
@@ -134,6 +135,23 @@ def host_speed_table(inputs: ReportInputs) -> Table:
     source = f"`{sources.get('slot_write_bytes_per_s', ABSENT)}`"
     rows.insert(1, ("컴팩션 슬롯 하나의 쓰기 속도(µ)", shown, source))
     return Table.of("값|측정값>|실행", rows)
+
+
+def device_table(inputs: ReportInputs) -> Table:
+    """Measured points of the device."""
+    device = inputs.integration.calibration.device
+    rows = [
+        (
+            percent(point.read_fraction),
+            count(point.iodepth),
+            count(point.numjobs),
+            size(point.block_kib * KIB),
+            byte_rate(point.read_mib_s * MIB),
+            byte_rate(point.write_mib_s * MIB),
+        )
+        for point in (device.grid.points if device else ())
+    ]
+    return Table.of("읽기 비율>|깊이>|작업 수>|블록>|읽기>|쓰기>", rows)
 
 
 def calibration_table(inputs: ReportInputs) -> Table:

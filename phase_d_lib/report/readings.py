@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from phase_d_lib.calibration import DEFAULT
 from phase_d_lib.models.base import Prediction
 from phase_d_lib.monitor import StallShare, Trend
 from phase_d_lib.report.inputs import ReportInputs
-from phase_d_lib.report.quantities import percent
-from phase_d_lib.report.wording import Judgement, stability, unscored
+from phase_d_lib.report.quantities import duration_us, limit_percent, percent, rate
+from phase_d_lib.report.wording import S_MAX_ABSENT, Judgement, stability, unscored
 from phase_d_lib.tuning.comparison import Comparison
 from phase_d_lib.validation import ModelScore
 from phase_d_lib.validity import Verdict
@@ -57,6 +58,35 @@ def binding(inputs: ReportInputs) -> tuple[str | None, str]:
     if valid and use is not None and use >= LIMITER_USE_FRACTION:
         return "limiter", f"측정한 속도 제한기 사용률 {percent(use)}"
     return None, "예측한 활성 모델이 없고 유효한 측정에서도 드러나지 않았습니다"
+
+
+def s_max_sentence(inputs: ReportInputs) -> str:
+    """Say the measured sustainable rate with its interval and its share of saturation."""
+    found = inputs.integration.calibration.sustained
+    if found is None:
+        return S_MAX_ABSENT
+    if found.s_max_ops_per_s is None:
+        return "시험한 도착률에서는 지속 가능 처리율(S_max)을 정하지 못했습니다"
+    own = next(row for row in inputs.integration.calibration.rows if row.name == DEFAULT)
+    share = found.s_max_ops_per_s.value / own.measured_ops_per_s.value
+    return (
+        f"지속 가능 처리율(S_max)은 {rate(found.s_max_ops_per_s)}로, "
+        f"포화 처리율의 {percent(share)}입니다"
+    )
+
+
+def s_max_criterion(inputs: ReportInputs) -> str:
+    """Say when an arrival rate counted as sustained; empty where none was tried."""
+    found = inputs.integration.calibration.sustained
+    if found is None:
+        return ""
+    rule = found.criterion
+    return (
+        "도착률을 바꾸며 개방형 부하를 걸었습니다. 쓰기 정지 없이 도착률의 "
+        f"{limit_percent(1 - rule.max_shortfall_fraction)} 이상을 처리하고, 도착할 시각부터 잰 "
+        f"p99.9가 {duration_us(1e3 * rule.max_p999_ms)} 이하이며, 컴팩션 대기량이 계속 늘지 않으면 "
+        "유지한 것으로 판정했습니다"
+    )
 
 
 def judged_stability(inputs: ReportInputs, trend: Trend) -> Judgement:

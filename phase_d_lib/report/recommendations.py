@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from phase_d_lib.deployment import PLANNED_MODELS
 from phase_d_lib.report.findings import Finding
 from phase_d_lib.report.inputs import ReportInputs
 from phase_d_lib.report.particles import with_particle
-from phase_d_lib.report.quantities import count, factor, limit_percent, option_value, ratio
+from phase_d_lib.report.quantities import count, factor, option_value, ratio
 from phase_d_lib.report.readings import (
-    active_score,
     binding,
     chosen_comparison,
     confirmed,
     limiter_use_fraction,
+    s_max_sentence,
     verdicts,
 )
-from phase_d_lib.report.wording import (
-    ACCURACY_LIMIT_FRACTION,
-    BINDINGS,
-    DEVICE_MEANING,
-)
-
-S_MAX_ABSENT = "지속 가능 처리율(S_max)은 이 보고서에서 측정하지 않았습니다"
+from phase_d_lib.report.wording import BINDINGS, DEVICE_MEANING, REGIMES, S_MAX_ABSENT
 
 
 def recommendations(inputs: ReportInputs) -> tuple[Finding, ...]:
@@ -34,19 +27,15 @@ def recommendations(inputs: ReportInputs) -> tuple[Finding, ...]:
 
 def future_work(inputs: ReportInputs) -> tuple[Finding, ...]:
     """What the report cannot answer yet."""
-    rules = (_models_to_build, _s_max, _factors)
+    rules = (_absent_regimes, _s_max, _factors)
     return tuple(found for rule in rules for found in rule(inputs))
 
 
 def outlook(inputs: ReportInputs) -> tuple[str, ...]:
     """What stands and what is left, for the closing section."""
-    states = inputs.integration.record.models
-    deployed = ", ".join(d.model for d in states if d.status != "not_deployed")
-    missing = ", ".join(d.model for d in states if d.status == "not_deployed")
-    first = f"예측 모델 {with_particle(deployed, '을/를')} 배포했습니다" if deployed else ""
-    rest = f"{with_particle(missing, '은/는')} 아직 없습니다" if missing else ""
-    models = ". ".join(part for part in (first, rest) if part)
-    return (models, S_MAX_ABSENT, "모델 계수의 보정과 실행 중 적응은 다음 단계의 일입니다")
+    names = ", ".join(d.model for d in inputs.integration.record.models)
+    models = f"예측 모델 {with_particle(names, '을/를')} 배포했습니다"
+    return (models, s_max_sentence(inputs), "모델 계수의 보정은 다음 단계의 일입니다")
 
 
 def not_shown(inputs: ReportInputs) -> tuple[str, ...]:
@@ -54,7 +43,7 @@ def not_shown(inputs: ReportInputs) -> tuple[str, ...]:
     host = inputs.integration.host
     engine = host.rocksdb_version or "버전 미상"
     lines = [
-        S_MAX_ABSENT,
+        *([S_MAX_ABSENT] if inputs.integration.calibration.sustained is None else []),
         f"호스트 한 대({host.cpu_model}, 코어 {count(host.cores)}개)와 "
         f"RocksDB {engine}에서 잰 값이므로 다른 환경의 값은 알 수 없습니다",
     ]
@@ -106,6 +95,7 @@ _BINDING_ADVICE = {
     "limiter": (
         "속도 제한기의 한도를 높이거나 쓰기 증폭을 줄이는 조합(큰 멤테이블, 압축)을 먼저 시험합니다"
     ),
+    "device": "쓰기 증폭을 줄이거나 대역폭이 더 큰 디바이스에서 다시 잽니다",
     "device_write": "쓰기 증폭을 줄이거나 쓰기 대역폭이 더 큰 디바이스에서 다시 잽니다",
     "device_read": "컴팩션 읽기를 줄이거나 페이지 캐시를 늘려 다시 잽니다",
     "mixed_device": "읽기와 쓰기를 모두 줄이는 쓰기 증폭 감소부터 시험합니다",
@@ -164,28 +154,27 @@ def _firmer_profile(inputs: ReportInputs) -> Iterator[Finding]:
     )
 
 
-def _models_to_build(inputs: ReportInputs) -> Iterator[Finding]:
-    missing = [d.model for d in inputs.integration.record.models if d.status == "not_deployed"]
-    if not missing:
+def _absent_regimes(inputs: ReportInputs) -> Iterator[Finding]:
+    absent = inputs.validation.regimes_absent
+    if not absent:
         return
-    score = active_score(inputs)
-    error = score.median_error_fraction if score else None
+    names = ", ".join(REGIMES[regime] for regime in absent)
     yield Finding(
-        rule_id="models_to_build",
+        rule_id="regimes_absent",
         kind="future",
-        statement_ko=f"예측 모델 개선: {with_particle(', '.join(missing), '을/를')} 구현해 같은 "
-        "검증용 구성에서 비교합니다",
-        rule_ko=f"계획한 모델 {count(len(PLANNED_MODELS))}개 가운데 배포하지 않은 모델이 있음"
-        f"(정확도 기준 {limit_percent(ACCURACY_LIMIT_FRACTION)})",
-        numbers={"models_not_deployed": len(missing), "median_error_fraction": error},
+        statement_ko=f"검증 범위 확대: {with_particle(names, '이/가')} 제약인 구성을 더 잽니다",
+        rule_ko="검증용 구성 가운데 그 자원이 제약이었던 것이 없음",
+        numbers={"regimes_absent": len(absent)},
     )
 
 
 def _s_max(inputs: ReportInputs) -> Iterator[Finding]:
+    if inputs.integration.calibration.sustained is not None:
+        return
     yield Finding(
         rule_id="measure_s_max",
         kind="future",
-        statement_ko="S_max 측정: 개방형 부하로 도착률을 바꾸며 지속 가능 처리율을 찾습니다",
+        statement_ko="S_max 측정: `make report PROFILE=standard`로 개방형 부하를 걸어 찾습니다",
         rule_ko="S_max를 측정하지 않음",
         numbers={"s_max_ops_per_s": None},
     )
@@ -195,7 +184,7 @@ def _factors(inputs: ReportInputs) -> Iterator[Finding]:
     yield Finding(
         rule_id="calibrate_factors",
         kind="future",
-        statement_ko="튜닝 알고리즘 개선: 모델 계수를 보정하고 실행 중 적응을 비교합니다",
+        statement_ko="튜닝 알고리즘 개선: 모델 계수를 보정해 예측 오차가 줄어드는지 봅니다",
         rule_ko="모델 계수를 보정하지 않음",
         numbers={"calibrated_factors": 0},
     )

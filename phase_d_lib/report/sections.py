@@ -8,6 +8,7 @@ from phase_d_lib.monitor import Alert, Loop
 from phase_d_lib.report.inputs import ReportInputs
 from phase_d_lib.report.markup import Table
 from phase_d_lib.report.objectives import Objective
+from phase_d_lib.report.particles import with_particle
 from phase_d_lib.report.quantities import (
     ABSENT,
     byte_rate,
@@ -28,22 +29,27 @@ from phase_d_lib.report.readings import confirmed, judged_stability
 from phase_d_lib.report.wording import (
     ALERT_CAUSES,
     ALERT_KINDS,
+    BASELINE_NAMES,
+    INTERVAL_SOURCES,
     METRICS,
+    REGIMES,
     SEVERITIES,
     STALL_CAUSES,
     STALL_KINDS,
+    STALL_REGIMES,
     STATUSES,
+    TRIAL_REASONS,
     alert_action,
     alert_value,
     binding,
-    deployment_reason,
     effect,
     goal,
     refusal,
     verdict,
 )
+from phase_d_lib.smax import Trial as SMaxTrial
 from phase_d_lib.tuning.comparison import Comparison, Trial
-from phase_d_lib.validation import CaseScore
+from phase_d_lib.validation import CaseScore, ModelScore
 
 MAX_ROWS = 24
 """Rows shown of a list that grows with the run; the rest is in the JSON files."""
@@ -198,45 +204,155 @@ def _alert_row(same: list[Alert], end_s: float) -> tuple[str, ...]:
 
 
 def model_table(inputs: ReportInputs) -> Table:
-    """Every planned model: status, errors, and the closure figure in a column of its own."""
-    rows = [_model_row(inputs, state) for state in inputs.integration.record.models]
+    """Every model and row to beat: errors, and the closure figure in a column of its own."""
+    states = {state.model: state for state in inputs.integration.record.models}
+    scores = (*inputs.validation.scores, *inputs.validation.baselines)
+    rows = [_model_row(states.get(score.model), score) for score in scores]
     return Table.of(
-        "모델|상태|교차검증 오차>|검증 오차 중앙값>|검증 오차 최대>|채점>|실패>"
-        "|90 % 예측구간 적중>|장부 항등식 차이>",
+        "모델|상태|교차검증 오차>|검증 오차 중앙값>|90 백분위>|최대>|채점>|실패>|장부 항등식 차이>",
         rows,
     )
 
 
-def _model_row(inputs: ReportInputs, state: Deployment) -> tuple[str, ...]:
-    status = STATUSES[state.status]
-    if state.status == "not_deployed":
-        return (f"`{state.model}`", f"{status}: {deployment_reason(state.reason)}", *[ABSENT] * 7)
-    score = next((s for s in inputs.validation.scores if s.model == state.model), None)
-    if score is None:
-        return (f"`{state.model}`", status, percent(state.cross_validated_error_fraction),
-                *[ABSENT] * 6)  # fmt: skip
-    covered = ABSENT if score.covered is None else f"{count(score.covered)}/{count(score.cases)}"
+def _model_row(state: Deployment | None, score: ModelScore) -> tuple[str, ...]:
+    status = ABSENT if state is None else STATUSES[state.status]
+    if state is not None and state.refusal:
+        status = f"{status}: {refusal(state.refusal)}"
     return (
-        f"`{state.model}`",
+        BASELINE_NAMES.get(score.model, f"`{score.model}`"),
         status,
-        percent(state.cross_validated_error_fraction),
+        percent(state.cross_validated_error_fraction if state else None),
         percent(score.median_error_fraction),
+        percent(score.p90_error_fraction),
         percent(score.max_error_fraction),
         count(score.cases),
         count(score.refused),
-        covered,
         percent(score.median_closure_error_fraction),
     )
 
 
-def case_table(inputs: ReportInputs) -> Table:
-    """Each model's error beside the measurement of the same case."""
-    rows = [
-        _case_row(case, prediction) for case in inputs.validation.cases
-        for prediction in case.predictions
-    ]  # fmt: skip
+def detail_table(inputs: ReportInputs) -> Table:
+    """What else the models said: interval, amplification, stall share, what binds."""
+    rows = [_detail_row(score) for score in inputs.validation.scores if score.cases]
     return Table.of(
-        "구성|측정한 포화 처리율|모델|예측>|오차>|90 % 예측구간>|제약 자원|장부 항등식>|비고",
+        "모델|90 % 예측구간 적중>|적중률의 95 % 신뢰구간>|구간 폭>|WA 오차>|정체 시간 오차>"
+        "|제약 자원 적중>|정체 상태 적중>",
+        rows,
+    )
+
+
+def _detail_row(score: ModelScore) -> tuple[str, ...]:
+    stall = score.median_stall_error
+    low_high = score.coverage_95
+    return (
+        f"`{score.model}`",
+        _hits(score.covered, score.intervals),
+        ABSENT if low_high is None else f"{percent(low_high[0])}-{percent(low_high[1])}",
+        percent(score.median_interval_width_fraction),
+        percent(score.median_wa_error_fraction),
+        ABSENT if stall is None else f"{number(100 * stall)}%p",
+        _hits(score.regime_hits, score.cases),
+        _hits(score.stall_regime_hits, score.cases),
+    )
+
+
+def _hits(hits: int | None, trials: int) -> str:
+    return ABSENT if hits is None else f"{count(hits)}/{count(trials)}"
+
+
+def regime_table(inputs: ReportInputs) -> Table:
+    """Error of every model by the resource that was measured to bind, all cases."""
+    rows = [
+        (
+            BASELINE_NAMES.get(score.model, f"`{score.model}`"),
+            REGIMES[part.regime],
+            count(part.cases),
+            percent(part.median_error_fraction),
+            percent(part.max_error_fraction),
+        )
+        for score in inputs.validation.every_score
+        for part in score.regimes
+    ]
+    return Table.of("모델|측정한 제약 자원|구성>|오차 중앙값>|최대>", rows)
+
+
+def absent_regimes(inputs: ReportInputs) -> str:
+    """Name the regimes no valid held-out case was in, as a subject; empty when all were seen."""
+    names = ", ".join(REGIMES[regime] for regime in inputs.validation.regimes_absent)
+    return with_particle(names, "이/가") if names else ""
+
+
+def split_table(inputs: ReportInputs) -> Table:
+    """Where the active model's error came from, case by case; the parts add up."""
+    active = inputs.integration.record.active
+    rows = [
+        (
+            f"`{case.name}`",
+            REGIMES[case.behaviour.regime],
+            STALL_REGIMES.get(case.behaviour.stall_regime, case.behaviour.stall_regime),
+            *(
+                percent(part, signed=True)
+                for part in (
+                    split.total_log,
+                    split.geometry_log,
+                    split.controller_log,
+                    split.slots_cpu_log,
+                    split.device_log,
+                    split.unexplained_log,
+                )
+            ),
+        )
+        for case in inputs.validation.cases
+        if (split := case.splits.get(active or "")) is not None
+    ]
+    return Table.of(
+        "구성|제약 자원|가장 긴 정체 상태|오차(로그)>|구조>|제어기>|슬롯·CPU>|디바이스>|나머지>",
+        rows,
+    )
+
+
+def s_max_table(inputs: ReportInputs) -> Table:
+    """Every open-loop trial of the search for S_max."""
+    found = inputs.integration.calibration.sustained
+    rows = [
+        (
+            count(place),
+            puts_per_s(trial.rate_ops_per_s),
+            puts_per_s(trial.achieved_ops_per_s),
+            duration_us(_microseconds(trial.put_latency_p999_ms)),
+            seconds(trial.stopped_s),
+            _trial_word(trial),
+        )
+        for place, trial in enumerate(found.trials if found else (), start=1)
+    ]
+    return Table.of("순서>|도착률>|처리율>|p99.9>|쓰기 정지>|판정", rows)
+
+
+def _microseconds(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else 1e3 * milliseconds
+
+
+def _trial_word(trial: SMaxTrial) -> str:
+    if not trial.valid:
+        return NOT_SCORED
+    if trial.held:
+        return "유지"
+    return "미달: " + ", ".join(TRIAL_REASONS[failure.code] for failure in trial.failures)
+
+
+def case_table(inputs: ReportInputs) -> Table:
+    """Each model's error beside the measurement of the same case; of many, the active model's."""
+    active, cases = inputs.integration.record.active, inputs.validation.cases
+    asked = sum(len(case.predictions) for case in cases)
+    rows = [
+        _case_row(case, prediction)
+        for case in cases
+        for prediction in case.predictions
+        if asked <= MAX_ROWS or prediction.model == active
+    ]
+    return Table.of(
+        "구성|측정한 포화 처리율|모델|예측>|오차>|90 % 예측구간>|구간의 출처|제약 자원"
+        "|장부 항등식>|비고",
         rows,
     )
 
@@ -256,6 +372,7 @@ def _case_row(case: CaseScore, prediction: Prediction) -> tuple[str, ...]:
         puts_per_s(predicted),
         scored if predicted else ABSENT,
         interval(prediction.interval_90_ops_per_s),
+        INTERVAL_SOURCES[prediction.interval_source],
         binding(prediction.binding) if prediction.binding else ABSENT,
         puts_per_s(closure.saturation_ops_per_s if closure else None),
         ". ".join(notes),

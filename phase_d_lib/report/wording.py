@@ -133,7 +133,41 @@ def verdict(judged: Verdict) -> str:
     return "무효: " + ". ".join(reason_sentence(reason) for reason in judged.reasons)
 
 
+S_MAX_ABSENT = "지속 가능 처리율(S_max)은 이 보고서에서 측정하지 않았습니다"
+REGIMES: dict[str, str] = {
+    "limiter": "속도 제한기",
+    "controller": "쓰기 제어기",
+    "slots": "컴팩션 슬롯",
+    "cpu": "CPU와 쓰기 경로",
+    "device": "디바이스",
+}
+STALL_REGIMES = {
+    "normal:none": "정체 없음",
+    "delayed:memtables": "멤테이블 수에 따른 지연",
+    "stopped:memtables": "멤테이블 수에 따른 정지",
+    "delayed:l0_files": "L0 파일 수에 따른 지연",
+    "stopped:l0_files": "L0 파일 수에 따른 정지",
+    "delayed:pending_bytes": "컴팩션 대기량에 따른 지연",
+    "stopped:pending_bytes": "컴팩션 대기량에 따른 정지",
+}
+TRIAL_REASONS = {
+    "stopped": "쓰기 정지",
+    "shortfall": "처리율 미달",
+    "latency": "p99.9 초과",
+    "debt": "컴팩션 대기량 증가",
+    "backlog": "대기열 증가",
+}
+BASELINE_NAMES = {
+    "nearest_run": "기준선: 가장 가까운 실행",
+    "limiter_over_geometry": "기준선: 쓰기 한도 / 구조 증폭",
+}
+INTERVAL_SOURCES = {
+    "conformal": "보정 잔차",
+    "residual_pool": "기록된 잔차 모음",
+    "none": "없음",
+}
 BINDINGS = {
+    "device": "디바이스 대역폭",
     "device_write": "디바이스 쓰기 대역폭",
     "device_read": "디바이스 읽기 대역폭",
     "mixed_device": "디바이스 혼합 입출력 대역폭",
@@ -165,7 +199,7 @@ ALERT_CAUSES = {
     "prediction": "예측",
 }
 SEVERITIES = {"warning": "경고", "critical": "심각"}
-STATUSES = {"active": "활성", "deployed": "배포됨", "not_deployed": "배포하지 않음"}
+STATUSES = {"active": "활성", "deployed": "배포됨"}
 STAGES = {
     "integration": "통합",
     "monitoring": "모니터링",
@@ -179,13 +213,20 @@ METRICS = {
     "pending_compaction_bytes": "컴팩션 대기량",
 }
 DEPLOYMENT_REASONS = {
-    "not_built": "아직 구현하지 않았습니다",
+    "refused": "보정 구성에 답하지 않았습니다",
     "calibrated": "보정 실행으로 교차검증했습니다",
     "not_cross_validated": "유효한 보정 실행이 모자라 교차검증하지 못했습니다",
     "lowest_cross_validated_error": "교차검증 오차가 가장 작습니다",
+    "within_one_standard_error_and_simulates": (
+        "교차검증 오차가 가장 작은 모델과 표준오차 안에서 같고, "
+        "정체 상태와 S_max까지 모의실험으로 예측합니다"
+    ),
+    "too_few_runs_to_cross_validate": "교차검증할 보정 실행이 모자라 첫 모델을 골랐습니다",
+    "chosen_by_user": "사용자가 지정했습니다",
     "no_valid_calibration_run": "유효한 보정 실행이 없어 활성 모델을 고르지 못했습니다",
 }
 DEVICE_MEANING = {
+    "device": "디바이스의 혼합 입출력 대역폭이 처리율을 정합니다",
     "device_write": "디바이스에 쓰는 속도가 처리율을 정합니다",
     "device_read": "컴팩션이 디바이스에서 읽는 속도가 처리율을 정합니다",
     "mixed_device": "읽기와 쓰기가 나누어 쓰는 디바이스 대역폭이 처리율을 정합니다",
@@ -200,6 +241,11 @@ _REFUSALS = {
     "bounds": "측정한 상한이 하나도 없어 답하지 않았습니다",
     "foreground_ops_per_s": "정체 없는 put 속도(U)를 재지 못해 답하지 않았습니다",
     "slot_write_bytes_per_s": "컴팩션 슬롯의 속도를 재지 못해 답하지 않았습니다",
+    "grid_csv": "디바이스 대역폭을 재지 않아 답하지 않았습니다",
+    "ledger": "쓰기 장부가 맞지 않아 답하지 않았습니다",
+    "a_r": "디바이스 읽기량을 알 수 없어 답하지 않았습니다",
+    "rows": "유효한 보정 실행이 없어 답하지 않았습니다",
+    "device": "디바이스 대역폭을 재지 않아 답하지 않았습니다",
     "distribution": "이 키 분포를 다루지 않아 답하지 않았습니다",
     "read_fraction": "읽기가 섞인 부하를 다루지 않아 답하지 않았습니다",
     "keys": "모의실험하기에 파일이 너무 많아 답하지 않았습니다",

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import stdtrit
 
+from phase_d_lib.calibration import DEFAULT
 from phase_d_lib.laboratory import Laboratory, derived_seed
 from phase_d_lib.profiles import OptionChanges, Scenario, TuningPlan
 from phase_d_lib.rates import Estimate
@@ -15,7 +16,6 @@ from phase_d_lib.runs import Run
 from phase_d_lib.specs import Frozen
 from phase_d_lib.validity import Verdict
 
-DEFAULT = "default"
 Effect = Literal["improved", "none", "worse", "unknown"]
 
 
