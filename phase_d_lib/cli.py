@@ -132,8 +132,9 @@ def smax(
         list[str] | None, typer.Option("--set", help="NAME=VALUE that differs; may be repeated.")
     ] = None,
     arrival: Annotated[str, typer.Option(help="constant or poisson.")] = "constant",
-    trial_s: Annotated[float, typer.Option(help="Length of one trial, seconds.")] = 20.0,
-    budget_s: Annotated[float, typer.Option(help="Seconds of trials to spend.")] = 300.0,
+    trial_s: Annotated[float, typer.Option(help="Length of one trial, seconds.")] = 30.0,
+    warmup_s: Annotated[float, typer.Option(help="Leading part that counts not.")] = 10.0,
+    budget_s: Annotated[float, typer.Option(help="Seconds of trials to spend.")] = 600.0,
     seed: Annotated[int | None, typer.Option(min=0, help="The same seed resumes.")] = None,
     json: Annotated[bool, typer.Option(help="One JSON object.")] = False,
 ) -> None:
@@ -150,7 +151,13 @@ def smax(
     chosen = fresh_seed(seed)
     plan = parse(
         SMaxPlan,
-        {"arrival": arrival, "trial_s": trial_s, "budget_s": budget_s, "seed": chosen},
+        {
+            "arrival": arrival,
+            "trial_s": trial_s,
+            "warmup_s": warmup_s,
+            "budget_s": budget_s,
+            "seed": chosen,
+        },
         "smax",
     )
     spec = loaded.scenario.spec(
@@ -161,7 +168,7 @@ def smax(
         block=f"smax/{profile}",
     )
     laboratory = Laboratory.of(loaded, workspace, _tell)
-    saturation = search.saturation([laboratory.run(spec)])
+    saturation = search.saturation([search.resumed(laboratory, spec)])
     found = search.measure(laboratory, spec, saturation.saturation_ops_per_s.value, plan)
     if json:
         both = {"saturation": saturation, "s_max": found}
@@ -170,6 +177,44 @@ def smax(
     else:
         typer.echo(search.table(found))
         typer.echo(f"seed {chosen}: give it again to resume")
+
+
+@app.command()
+def adapt(
+    profile: Annotated[str, typer.Option(help="Profile whose scenario to trace.")] = "standard",
+    calibration: Annotated[
+        Path | None, typer.Option(help="File of phase-d calibrate; default: calibrate first.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Default: fresh, recorded.")] = None,
+    json: Annotated[bool, typer.Option(help="One JSON object.")] = False,
+) -> None:
+    """Let v5 follow changes of load and options live, beside predictors that know no model."""
+    from phase_d_lib import adaptation
+    from phase_d_lib.calibration import calibrate, read_calibration
+    from phase_d_lib.deployment import Fleet
+    from phase_d_lib.errors import InputError
+    from phase_d_lib.laboratory import Laboratory, fresh_seed
+    from phase_d_lib.models.v5 import V5
+    from phase_d_lib.profiles import load_profile
+
+    workspace = find_workspace()
+    loaded = load_profile(workspace.profiles, profile)
+    laboratory, chosen = Laboratory.of(loaded, workspace, _tell), fresh_seed(seed)
+    scenario = loaded.scenario
+    known = (
+        calibrate(laboratory, scenario, loaded.integration, chosen)
+        if calibration is None
+        else read_calibration(calibration)
+    )
+    fleet = Fleet(known)
+    model = fleet.models[V5.name]
+    own = next(p for p in fleet.predict(scenario.spec()) if p.model == V5.name)
+    if not isinstance(model, V5) or own.saturation_ops_per_s is None:
+        raise InputError(f"v5 can't follow this scenario: {own.refused}")
+    traces = adaptation.standard_traces(scenario, own.saturation_ops_per_s, chosen)
+    result = adaptation.measure(laboratory, traces, model, fleet.case_of)
+    typer.echo(result.model_dump_json() if json else adaptation.table(result))
+    _tell(f"seed {chosen}")
 
 
 @app.command()

@@ -9,14 +9,18 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
+from phase_d_lib.adaptation import WINDOW_S, Followed, follow
 from phase_d_lib.deployment import Fleet
 from phase_d_lib.engines.protocol import EngineProcess
+from phase_d_lib.errors import ModelRefusal
 from phase_d_lib.laboratory import Laboratory, derived_seed
 from phase_d_lib.latency import histogram_quantiles_us
 from phase_d_lib.ledger import Ledger, ledger_of
 from phase_d_lib.logfile import stall_seconds_by_cause
 from phase_d_lib.models.base import Prediction
+from phase_d_lib.models.v5 import V5
 from phase_d_lib.profiles import MonitoringPlan, Scenario
+from phase_d_lib.rates import counters_at
 from phase_d_lib.runs import Run, RunResult
 from phase_d_lib.specs import Frozen, OptionsSpec, RunSpec
 from phase_d_lib.validity import MAX_STEAL_FRACTION
@@ -105,6 +109,10 @@ class MonitoringResult(Frozen):
     stalls: tuple[StallShare, ...]
     trends: tuple[Trend, ...]
     ledger: Ledger
+    followed: tuple[Followed, ...] = ()
+    """v5's forecasts of windows of ten seconds or a loop, whichever is longer."""
+    followed_refused: str | None = None
+    """Why v5 did not follow, or None."""
 
 
 class AlertBook:
@@ -230,7 +238,7 @@ def monitor(
 
     frozen = [p.model_dump(mode="json") for p in predictions]
     run = laboratory.run(spec, predictions=frozen, on_sample=observe)
-    return run, describe(run, fleet.record.active, plan.loop_s)
+    return run, describe(run, fleet.record.active, plan.loop_s, fleet)
 
 
 def monitoring_spec(scenario: Scenario, plan: MonitoringPlan, seed: int) -> RunSpec:
@@ -244,8 +252,16 @@ def monitoring_spec(scenario: Scenario, plan: MonitoringPlan, seed: int) -> RunS
     )
 
 
-def describe(run: Run, active_model: str | None, loop_s: float) -> MonitoringResult:
-    """Describe a finished run: the same from a live run and from a recorded one."""
+def describe(
+    run: Run, active_model: str | None, loop_s: float, fleet: Fleet | None = None
+) -> MonitoringResult:
+    """Describe a finished run: the same from a live run and from a recorded one.
+
+    Parameters
+    ----------
+    fleet : Fleet, optional
+        Holds the v5 that follows the run; without one nothing does.
+    """
     if run.result is None:
         raise ValueError(f"run {run.spec.run_id} is not finished")
     frozen = run.predictions or {"written_at": None, "predictions": []}
@@ -279,7 +295,18 @@ def describe(run: Run, active_model: str | None, loop_s: float) -> MonitoringRes
             )
         ),
         ledger=ledger_of(run),
+        **_followed(run, fleet, max(loop_s, WINDOW_S)),
     )
+
+
+def _followed(run: Run, fleet: Fleet | None, window_s: float) -> dict[str, Any]:
+    model = fleet.models.get(V5.name) if fleet is not None else None
+    if fleet is None or not isinstance(model, V5):
+        return {}
+    try:
+        return {"followed": follow(run, model, fleet.case_of(run.spec), window_s)}
+    except ModelRefusal as refusal:
+        return {"followed_refused": str(refusal)}
 
 
 def loops(run: Run, active: Prediction | None, loop_s: float) -> tuple[Loop, ...]:
@@ -288,11 +315,7 @@ def loops(run: Run, active: Prediction | None, loop_s: float) -> tuple[Loop, ...
     # The window may end a few milliseconds short of its last loop.
     count = int((end_s - start_s + run.spec.sample_period_s / 4) // loop_s)
     edges = np.minimum(start_s + loop_s * np.arange(count + 1), end_s)
-    counters = run.samples.filter(like="_total")
-    # A stall can swallow an edge: counters are interpolated there, so no loop counts it twice.
-    at_edges = pd.DataFrame(
-        {name: np.interp(edges, run.samples["time_s"], counters[name]) for name in counters}
-    )
+    at_edges = counters_at(run.samples, edges)
     return tuple(
         _loop(run, active, n + 1, edges[n], edges[n + 1], at_edges.iloc[n + 1] - at_edges.iloc[n])
         for n in range(count)

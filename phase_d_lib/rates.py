@@ -48,6 +48,27 @@ def counter_rate(samples: pd.DataFrame, counter: str) -> float:
     return float(samples[counter].iloc[-1] - samples[counter].iloc[0]) / float(elapsed_s)
 
 
+def counters_at(samples: pd.DataFrame, times_s: np.ndarray) -> pd.DataFrame:
+    """Counters (``_total``) at given times, one row each, interpolated between samples.
+
+    A stall can swallow a window's edge; interpolated, nothing is counted twice or lost.
+    """
+    counters = samples.filter(like="_total")
+    return pd.DataFrame(
+        {name: np.interp(times_s, samples["time_s"], counters[name]) for name in counters}
+    )
+
+
+def binomial_interval(hits: int, trials: int) -> tuple[float, float] | None:
+    """Clopper-Pearson 95 % interval of a share (Biometrika 26, 1934); None without a trial."""
+    if trials == 0:
+        return None
+    from scipy.stats import binomtest  # half a second to import
+
+    found = binomtest(hits, trials).proportion_ci(0.95)
+    return float(found.low), float(found.high)
+
+
 def block_length_s(samples: pd.DataFrame, minimum_s: float = 2.0, maximum_s: float = 10.0) -> float:
     """Choose a block longer than the stall cycle and than twice the longest gap.
 

@@ -28,7 +28,9 @@ _STATISTICS_DUMP = re.compile(
 )
 _HOST_LINE = re.compile(rb"(Host name \(Env\):\s*)\S+")
 _ABSOLUTE_PATH = re.compile(rb"(?<![\w.])/(?:tmp|root|home|work|var|Users)/[\w./+-]*")
-_KEPT = ("spec.json", "host.json", "prediction.json", "result.json", "OPTIONS", MARKER)
+_KEPT = (
+    "spec.json", "host.json", "prediction.json", "result.json", "OPTIONS", "commands.jsonl", MARKER
+)  # fmt: skip
 
 
 def record(workspace: Workspace, profile_name: str, say: Callable[[str], None]) -> None:

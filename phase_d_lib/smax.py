@@ -427,17 +427,20 @@ def measure(
 
     def trial(rate_ops_per_s: float, number: int) -> Trial:
         wanted = trial_spec(spec, rate_ops_per_s, number, plan)
-        run = None if laboratory.recorded else _finished(laboratory, wanted)
-        if run is not None:
-            laboratory.announce(f"reusing {wanted.block}, {rate_ops_per_s:,.0f} puts/s")
-            laboratory.used.append(run)
-        else:
-            if not laboratory.recorded:
-                time.sleep(plan.cool_off_s)
-            run = single.run(wanted)
-        return judge(run, plan.criterion)
+        return judge(resumed(single, wanted, plan.cool_off_s), plan.criterion)
 
     return search(trial, start_ops_per_s, plan)
+
+
+def resumed(laboratory: Laboratory, spec: RunSpec, cool_off_s: float = 0.0) -> Run:
+    """Return the finished run of a spec by the engine build in use, else wait and run it."""
+    run = None if laboratory.recorded else _finished(laboratory, spec)
+    if run is None:
+        time.sleep(0.0 if laboratory.recorded else cool_off_s)
+        return laboratory.run(spec)
+    laboratory.announce(f"reusing {spec.block}, {spec.duration_s:.0f} s, repeat {spec.repeat}")
+    laboratory.used.append(run)
+    return run
 
 
 def trial_spec(spec: RunSpec, rate_ops_per_s: float, number: int, plan: SMaxPlan) -> RunSpec:

@@ -47,7 +47,7 @@ S = {"limiter_bytes_per_s": 30 * MIB, "foreground_ops_per_s": 85e3}
 
 def flat(keys: float = 1000.0, entry: float = 100.0) -> Geometry:
     """Return a geometry of one class and round numbers."""
-    return Geometry(100, 120, 50.0, entry, Popularity((keys,), (1 / keys,)))
+    return Geometry(100, 120, 50.0, entry, entry, Popularity((keys,), (1 / keys,)))
 
 
 def file(low: float, high: float, entries: float, entry: float = 100.0) -> File:
@@ -80,22 +80,23 @@ def test_sizes_are_those_rocksdb_wrote(buffer_mib, value_bytes, entries, file_en
 
 
 @pytest.mark.parametrize(
-    ("value_bytes", "ratio", "written"),
-    [
-        (400, 0.5, 237.6),
-        (1000, 0.5, 573.3),
-        (400, 0.25, 137.5),
-        (400, 0.8, 357.7),
-        (100, 0.5, 68.4),
+    ("value_bytes", "ratio", "upper", "bottommost"),
+    [  # bytes by records of compactions into the upper and the last level, RocksDB 9.8.4
+        (400, 0.5, 249.4, 244.7),
+        (400, 0.8, 365.6, 361.1),
+        (800, 0.8, 715.4, 715.2),
     ],
 )
-def test_compressed_sizes_are_those_lz4_wrote(value_bytes, ratio, written):
-    size = entry_bytes(16, value_bytes, gap=44.8, compression_ratio=ratio, file_bytes=MIB)
-    assert size == pytest.approx(written, rel=0.01)
+def test_compressed_sizes_are_those_lz4_wrote(value_bytes, ratio, upper, bottommost):
+    lz4 = {"compression": "lz4", "compression_ratio": ratio, "file_bytes": 2 * MIB}
+    assert entry_bytes(16, value_bytes, **lz4) == pytest.approx(upper, rel=0.01)
+    assert entry_bytes(16, value_bytes, bottommost=True, **lz4) == pytest.approx(
+        bottommost, rel=0.01
+    )
 
 
 def test_a_block_that_hardly_shrinks_is_stored_plain():
-    assert entry_bytes(16, 400, compression_ratio=0.95) == entry_bytes(16, 400)
+    assert entry_bytes(16, 400, compression="lz4", compression_ratio=0.95) == entry_bytes(16, 400)
 
 
 def test_batch_is_header_and_record():
@@ -142,8 +143,22 @@ def test_merge_conserves_entries_and_never_overlaps(upper, cuts, density, below,
     assert total_bytes(out) <= 1000 * 100 * (1 + 1e-9)
     assert all(a.high <= b.low for a, b in pairwise(out))
     assert all(f.size_bytes <= 2 * 20_000 * 1.05 + 2 * 100 for f in out)
-    summed = merge(inputs, grandparents, *args, overwrites=False)
-    assert total_bytes(summed) == pytest.approx(total_bytes(inputs))
+
+
+def test_first_copies_of_a_load_add_up_and_hide_what_overwrites_them():
+    # 300 keys loaded here, 600 there, none of them the same; 200 of the first 300 overwritten.
+    one, other = file(0, 1, 300), file(0, 1, 600)
+    one.loaded, other.loaded = [300.0], [600.0]
+    loaded = merge_whole([one, other], flat())[0]
+    assert loaded.entries == loaded.loaded == pytest.approx([900.0])
+    drawn = file(0, 1, 200)
+    both = merge_whole([loaded, drawn], flat())[0]
+    # A fifth of the 100 keys not loaded yet is new; what was loaded stays where it is.
+    assert both.entries[0] == pytest.approx(900 + 0.2 * 100)
+    assert both.loaded == pytest.approx([900.0])
+    last = file(0, 1, 100)
+    last.loaded = [100.0]
+    assert merge_whole([both, last], flat())[0].entries[0] == pytest.approx(1000)
 
 
 def test_union_is_one_minus_product_of_absences():
@@ -362,7 +377,8 @@ def test_compactions_take_turns_at_the_limiter():
 PROTOTYPE = {
     # Medians over 48 seeds of ../shared/prototype/lsm_simulation_prototype.py, window 6-20 s, its
     # delayed rate while preloading set to 30 MiB/s as our options have it: puts/s, write
-    # amplification, % of time stalled. Seeds of one configuration spread by 3-9 %.
+    # amplification, % of time stalled. Seeds of one configuration spread by 3-9 %. It knows no
+    # first copies of a load, so its last level fills too slowly and it comes out up to 4 % faster.
     "S": ({}, {}, 17946, 4.214, 78.7),
     "buffers 4 MiB": (
         {"write_buffer_size": 4 * MIB, "target_file_size_base": 4 * MIB},
@@ -391,9 +407,9 @@ def test_agrees_with_the_prototype(name):
     result = simulate(
         WorkloadSpec(**workload), OptionsSpec(**changes), **S, seeds=range(16), limiter_refill_s=0.0
     )
-    assert median(result.saturation_ops_per_s_by_seed) == pytest.approx(rate, rel=0.03)
+    assert median(result.saturation_ops_per_s_by_seed) == pytest.approx(rate, rel=0.045)
     ours = median(seed.write_amplification for seed in result.by_seed)
-    assert ours == pytest.approx(amplification, rel=0.03)
+    assert ours == pytest.approx(amplification, rel=0.045)
     stalled = 100 * median(seed.stall_fraction for seed in result.by_seed)
     assert stalled == pytest.approx(stall_percent, abs=3.0)
 
@@ -438,7 +454,6 @@ def test_agrees_with_rocksdb(name):
     assert result.saturation_ops_per_s == pytest.approx(rate, rel=0.08)
 
 
-@pytest.mark.xfail(reason="the mean field fills a bottom level near its full size too slowly")
 def test_dynamic_levels_at_the_edge_of_a_new_base_level():
     # Measured: 18.7 to 20.4 k puts/s in four runs. After 9 s the bottom level passes ten times the
     # level base, with 98.5 % of all keys in it, and level 0 starts to fill an empty level 4.

@@ -78,6 +78,13 @@ class DeviceGrid(Frozen):
 
     points: tuple[GridPoint, ...] = Field(min_length=1)
 
+    # pydantic's own would compare the arrays cached below.
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DeviceGrid) and self.points == other.points
+
+    def __hash__(self) -> int:
+        return hash(self.points)
+
     @classmethod
     def from_table(cls, table: pd.DataFrame) -> DeviceGrid:
         """Build a grid from a table with the columns `importers.GRID_COLUMNS`.

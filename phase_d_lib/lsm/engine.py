@@ -328,7 +328,8 @@ class Simulation:
         popularity = self.geometry.popularity
         unique = popularity.expected_unique(puts) if self.overwrites else popularity.spread(puts)
         size = math.fsum(unique) * self.geometry.entry_bytes
-        job = FlushJob(size, size, 1, waiting, File(0.0, 1.0, unique, size))
+        loaded = None if self.overwrites else unique
+        job = FlushJob(size, size, 1, waiting, File(0.0, 1.0, unique, size, loaded=loaded))
         self._flushes.append(job)
         self._waiting_memtables = 0
         if self._limiter is not None:
@@ -352,7 +353,7 @@ class Simulation:
 
     def _merge(self, found: Pick, inputs: list[File]) -> list[File]:
         if found.output_level == 0:
-            return merge_whole(inputs, self.geometry, self.overwrites)
+            return merge_whole(inputs, self.geometry)
         return merge(
             inputs,
             self.tree.grandparents(found.output_level, found.low, found.high),
@@ -360,7 +361,7 @@ class Simulation:
             self.options.target_file_size_base,
             FILE_SIZE_JITTER,
             self._rng,
-            self.overwrites,
+            bottommost=not any(self.tree.levels[found.output_level + 1 :]),
         )
 
     def _subcompactions(self, found: Pick, input_bytes: float) -> int:

@@ -65,11 +65,14 @@ class Profile:
         Per popularity class, entries below each edge.
     size_bytes : list of float
         Bytes below each edge.
+    loaded : list of list of float or None
+        Like `entries`, of first copies alone; None where there are none.
     """
 
     edges: list[float]
     entries: list[list[float]]
     size_bytes: list[float]
+    loaded: list[list[float]] | None = None
 
     def bytes_below(self, key: float) -> float:
         """Bytes of entries below `key`."""
@@ -89,77 +92,95 @@ class Profile:
         at = bisect_right(edges, key, 0, len(edges) - 1) - 1
         return at, (key - edges[at]) / (edges[at + 1] - edges[at])
 
-    def split(self, keys: Sequence[float]) -> list[list[float]]:
-        """Entries per class between each pair of neighbours in `keys` (ascending)."""
+    def split(self, keys: Sequence[float]) -> list[tuple[list[float], list[float] | None]]:
+        """Entries and first copies per class between each pair of neighbours in `keys`."""
         places = [self._locate(key) for key in keys]
-        columns = []
-        for entries in self.entries:
-            below = [entries[i] + part * (entries[i + 1] - entries[i]) for i, part in places]
-            columns.append([b - a for a, b in pairwise(below)])
-        return [list(row) for row in zip(*columns, strict=True)]
+        entries = _between(self.entries, places)
+        if self.loaded is None:
+            return [(row, None) for row in entries]
+        return list(zip(entries, _between(self.loaded, places), strict=True))
 
 
-def union_profile(files: Sequence[File], geometry: Geometry, overwrites: bool = True) -> Profile:
+def _between(columns: list[list[float]], places: list[tuple[int, float]]) -> list[list[float]]:
+    """Per pair of neighbouring places, what each cumulative column gains."""
+    gains = []
+    for column in columns:
+        below = [column[i] + part * (column[i + 1] - column[i]) for i, part in places]
+        gains.append([b - a for a, b in pairwise(below)])
+    return [list(row) for row in zip(*gains, strict=True)]
+
+
+def union_profile(
+    files: Sequence[File], geometry: Geometry, entry_bytes: float | None = None
+) -> Profile:
     """Merge files into the profile of their expected union.
 
-    A key of a class is in a file with probability entries / (keys * width), independently between
-    files, so over a sub-range it is in the union with one minus the product of the complements.
-    Just after a load this is not so (keys missing from one level are those of another), which makes
-    the last percents of the bottom level fill too slowly.
+    A load writes each key once, so its first copies lie in one file each and add up. Any other
+    entry of a file is of a key drawn independently from those it has no first copy of. So over a
+    sub-range a key is in the union if one of the files has its first copy, or else with one minus
+    the product of the complements; the first copies stay first copies, however often overwritten.
 
     Parameters
     ----------
     files : sequence of File
         At least one.
     geometry : Geometry
-    overwrites : bool
-        False for a load that writes each key once: then the files are disjoint and add up.
+    entry_bytes : float, optional
+        Size of an entry in the output; by default that of upper levels.
     """
     edges = sorted({edge for file in files for edge in (file.low, file.high)})
     index = {edge: i for i, edge in enumerate(edges)}
     spans = [(index[file.low], index[file.high]) for file in files]
     widths = [b - a for a, b in pairwise(edges)]
-    density = _union_density if overwrites else _sum_density
+    any_loaded = any(file.loaded for file in files)
     columns: list[list[float]] = []
+    firsts: list[list[float]] = []
     for k, keys in enumerate(geometry.popularity.keys):
-        shares = [f.entries[k] / (keys * (f.high - f.low)) for f in files]
-        below, column = 0.0, [0.0]
-        for share, width in zip(density(spans, shares, len(widths)), widths, strict=True):
+        below, first_below, column, first_column = 0.0, 0.0, [0.0], [0.0]
+        for first, share, width in zip(*_densities(files, spans, k, keys, len(widths)), widths,
+                                       strict=True):  # fmt: skip
             below += keys * share * width
             column.append(below)
+            first_below += keys * first * width
+            first_column.append(first_below)
         columns.append(column)
-    entry = geometry.entry_bytes
-    if len(columns) == 1:
-        return Profile(edges, columns, [entry * below for below in columns[0]])
-    return Profile(edges, columns, [entry * math.fsum(row) for row in zip(*columns, strict=True)])
+        firsts.append(first_column)
+    entry = geometry.entry_bytes if entry_bytes is None else entry_bytes
+    sizes = (
+        [entry * below for below in columns[0]]
+        if len(columns) == 1
+        else [entry * math.fsum(row) for row in zip(*columns, strict=True)]
+    )
+    return Profile(edges, columns, sizes, firsts if any_loaded else None)
 
 
-def _union_density(
-    spans: Sequence[tuple[int, int]], shares: Sequence[float], pieces: int
-) -> list[float]:
-    """Probability of a key being in the union, per sub-range."""
+def _densities(
+    files: Sequence[File], spans: Sequence[tuple[int, int]], k: int, keys: float, pieces: int
+) -> tuple[list[float], list[float]]:
+    """Probability, per sub-range, that a key of class `k` has its first copy here, or any."""
+    first = [0.0] * pieces
     by_span: dict[tuple[int, int], float] = {}
-    for span, share in zip(spans, shares, strict=True):  # level-0 files share one span
-        by_span[span] = by_span.get(span, 1.0) * (1.0 - share if share < 1.0 else 0.0)
-    absent = [1.0] * pieces
+    for file, span in zip(files, spans, strict=True):
+        room = keys * (file.high - file.low)
+        share, loaded = file.entries[k] / room, 0.0
+        if file.loaded is not None:
+            loaded = file.loaded[k] / room
+            for i in range(*span):
+                first[i] += loaded
+        if share > loaded:  # level-0 files share one span
+            absent = 1.0 - (share - loaded) / (1.0 - loaded) if share < 1.0 else 0.0
+            by_span[span] = by_span.get(span, 1.0) * absent
+    if not by_span:
+        return first, first
+    absent_all = [1.0] * pieces
     for (start, end), factor in by_span.items():
         for i in range(start, end):
-            absent[i] *= factor
-    return [1.0 - probability for probability in absent]
-
-
-def _sum_density(
-    spans: Sequence[tuple[int, int]], shares: Sequence[float], pieces: int
-) -> list[float]:
-    """Expected share of keys in disjoint files, per sub-range.
-
-    It may pass one a little, where a file is denser at one end than the even spread assumed.
-    """
-    present = [0.0] * pieces
-    for (start, end), share in zip(spans, shares, strict=True):
-        for i in range(start, end):
-            present[i] += share
-    return present
+            absent_all[i] *= factor
+    # The even spread over a file's range may put more first copies in one place than keys are there:
+    # a load keeps them, for no key may be lost, and the first overwriting merge lets them go.
+    first = [min(1.0, share) for share in first]
+    present = [f + (1.0 - f) * (1.0 - a) for f, a in zip(first, absent_all, strict=True)]
+    return first, present
 
 
 class Boundary(NamedTuple):
@@ -240,31 +261,33 @@ def merge(
     target_bytes: float,
     jitter_fraction: float,
     rng: random.Random,
-    overwrites: bool = True,
+    bottommost: bool = False,
 ) -> list[File]:
     """Merge files into output files for a level >= 1, in key order and without overlap."""
-    profile = union_profile(files, geometry, overwrites)
+    entry_bytes = geometry.bottommost_entry_bytes if bottommost else geometry.entry_bytes
+    profile = union_profile(files, geometry, entry_bytes)
     rule = CutRule(
         target_bytes=target_bytes,
         limit_bytes=2 * target_bytes if grandparents else target_bytes,
         max_compaction_bytes=MAX_COMPACTION_FILES * target_bytes,
         jitter_fraction=jitter_fraction,
     )
-    keys = cut_keys(profile, grandparents, rule, geometry.entry_bytes, rng)
-    return files_between(profile, keys, geometry)
+    keys = cut_keys(profile, grandparents, rule, entry_bytes, rng)
+    return files_between(profile, keys, entry_bytes)
 
 
-def merge_whole(files: Sequence[File], geometry: Geometry, overwrites: bool = True) -> list[File]:
+def merge_whole(files: Sequence[File], geometry: Geometry) -> list[File]:
     """Merge files into one, as compactions inside level 0 do."""
-    profile = union_profile(files, geometry, overwrites)
-    return files_between(profile, (profile.edges[0], profile.edges[-1]), geometry)
+    profile = union_profile(files, geometry)
+    ends = (profile.edges[0], profile.edges[-1])
+    return files_between(profile, ends, geometry.entry_bytes)
 
 
-def files_between(profile: Profile, keys: Sequence[float], geometry: Geometry) -> list[File]:
+def files_between(profile: Profile, keys: Sequence[float], entry_bytes: float) -> list[File]:
     """Build the files between neighbouring `keys`, without the empty ones."""
     built = []
-    for low, high, entries in zip(keys, keys[1:], profile.split(keys), strict=False):
-        size = geometry.entry_bytes * math.fsum(entries)
+    for low, high, (entries, loaded) in zip(keys, keys[1:], profile.split(keys), strict=False):
+        size = entry_bytes * math.fsum(entries)
         if size > 0:
-            built.append(File(low, high, entries, size))
+            built.append(File(low, high, entries, size, loaded=loaded))
     return built

@@ -34,6 +34,9 @@ class File:
     size_bytes : float
     busy : bool
         Being compacted.
+    loaded : list of float or None
+        Of the entries, those whose key the load wrote and whose first copy is or was here: no
+        other file has such a copy of these keys. None for none.
     """
 
     low: float
@@ -41,6 +44,7 @@ class File:
     entries: list[float]
     size_bytes: float
     busy: bool = False
+    loaded: list[float] | None = None
 
 
 def total_bytes(files: Iterable[File]) -> float:

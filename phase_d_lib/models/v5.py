@@ -382,11 +382,11 @@ class V5(PutRateModel):
     .. math::
 
         \log S_{t+h} \sim t_w\left(\log S, c^2 \textstyle\sum_i g_i^2 (P_i + R_i)\right), \qquad
-        c^2 = \frac{0.95^n 10 + \sum_k 0.95^k \nu_k^2}{w}, \quad
-        w = 0.95^n 10 + \sum_k 0.95^k
+        c^2 = \frac{0.95^n 5 + \sum_k 0.95^k \nu_k^2}{w}, \quad
+        w = 0.95^n 5 + \sum_k 0.95^k
 
     with the *n* standardised residuals :math:`\nu` so far, the latest with *k* = 0, none counted
-    above 3; *c* is the accuracy factor, kept within 0.5 to 3. A two-sided CUSUM of
+    above 4; *c* is the accuracy factor, kept within 0.5 to 3. A two-sided CUSUM of
     :math:`\nu / c` (slack 0.5, limit 5) raises an alarm and inflates *P* once. A known change
     replaces :math:`a_0` by what the simulated tree says for the new case, adds to *P*, and takes
     half of :math:`\log f`. Before any window the answer is v4's.

@@ -145,6 +145,8 @@ def _measurements(inputs: ReportInputs) -> dict[str, Any]:
         "split_table": sections.split_table(inputs),
         "device_table": provenance.device_table(inputs),
         "loop_table": sections.loop_table(inputs),
+        "followed_table": sections.followed_table(inputs),
+        "followed_refused": refusal(monitoring.followed_refused or ""),
         "latency_table": sections.latency_table(inputs),
         "trend_table": sections.trend_table(inputs),
         "stall_table": sections.stall_table(inputs),

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from phase_d_lib.adaptation import Followed
 from phase_d_lib.deployment import Deployment
 from phase_d_lib.device import DeviceProbe
 from phase_d_lib.host import Host
@@ -90,6 +91,9 @@ class IntegrationResults(Document):
 
     predicted_at: str | None
     loops: tuple[LoopRow, ...]
+    followed: tuple[Followed, ...]
+    """v5's forecasts window by window, with its factors."""
+    followed_refused: str | None
     factors: tuple[float, ...] = ()
     factors_reason: FactorsReason = "factor_calibration_not_built"
 

@@ -113,6 +113,8 @@ def integration_results(inputs: ReportInputs) -> IntegrationResults:
             )
             for loop in monitoring.loops
         ),
+        followed=monitoring.followed,
+        followed_refused=monitoring.followed_refused,
     )
 
 

@@ -88,6 +88,31 @@ def _loop_row(loop: Loop, valid: bool) -> tuple[str, ...]:
     )
 
 
+def followed_table(inputs: ReportInputs) -> Table:
+    """v5's forecast of each window beside what came."""
+    rows = [
+        (
+            f"{row.start_s:.0f}-{row.end_s:.0f} s",
+            puts_per_s(row.forecast_ops_per_s),
+            interval(row.interval_90),
+            puts_per_s(row.measured_ops_per_s),
+            percent(row.forecast_ops_per_s / row.measured_ops_per_s - 1.0, signed=True)
+            if row.measured_ops_per_s
+            else ABSENT,
+            factor(row.factors.throughput_factor),
+            factor(row.factors.scaling_factor),
+            factor(row.factors.accuracy_factor),
+            "드리프트" if row.alarm else "",
+        )
+        for row in inputs.monitoring.followed[:MAX_ROWS]
+    ]
+    return Table.of(
+        "구간|예측>|90 % 예측구간>|측정>|오차>|`throughput_factor`>|`scaling_factor`>"
+        "|`accuracy_factor`>|경보",
+        rows,
+    )
+
+
 def latency_table(inputs: ReportInputs) -> Table:
     """Quantiles over the window and their range over the loops."""
     whole, loops = inputs.monitoring.result.put_latency_us, inputs.monitoring.loops

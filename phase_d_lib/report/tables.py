@@ -9,9 +9,11 @@ from importlib.metadata import version
 import pandas as pd
 from pydantic import BaseModel
 
+from phase_d_lib import smax
 from phase_d_lib.calibration import Calibration
 from phase_d_lib.deployment import DeploymentRecord
 from phase_d_lib.host import Host
+from phase_d_lib.importers import GRID_COLUMNS
 from phase_d_lib.models.base import Prediction
 from phase_d_lib.monitor import Loop, MonitoringResult, Trend
 from phase_d_lib.rates import Estimate
@@ -52,16 +54,32 @@ def host_table(calibration: Calibration) -> pd.DataFrame:
     )
 
 
+def device_table(calibration: Calibration) -> pd.DataFrame:
+    """One row a measured point of the device; no rows where none was measured."""
+    device = calibration.device
+    return pd.DataFrame(columns=list(GRID_COLUMNS)) if device is None else device.grid.table()
+
+
+def s_max_text(calibration: Calibration) -> str:
+    """Trials of the search for S_max, or that there was none."""
+    found = calibration.sustained
+    return "S_max: not measured in this profile" if found is None else smax.table(found)
+
+
 def deployment_table(record: DeploymentRecord) -> pd.DataFrame:
     """One row a model."""
-    columns = ["model", "version", "status", "reason", "cross_validated_error_fraction"]
+    columns = [
+        "model", "version", "status", "reason", "refusal", "cross_validated_error_fraction",
+        "regime_error_fraction", "s_max_ratio",
+    ]  # fmt: skip
     return pd.DataFrame([d.model_dump() for d in record.models])[columns]
 
 
 def prediction_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
     """One row a prediction: rate, binding resource, stall share, or why the model refused."""
     columns = [
-        "model", "saturation_ops_per_s", "interval_90_ops_per_s", "binding", "stall_fraction",
+        "model", "saturation_ops_per_s", "interval_90_ops_per_s", "interval_source",
+        "s_max_ops_per_s", "s_max_source", "binding", "stall_fraction", "stall_regime",
         "write_bytes_per_user_byte", "amplification_source", "inside_calibration", "refused",
     ]  # fmt: skip
     return _models(predictions, columns)
@@ -130,13 +148,30 @@ def _case_row(case: CaseScore, prediction: Prediction) -> dict[str, object]:
         "error_fraction": rate / case.measured_ops_per_s.value - 1.0 if rate else None,
         "closure_ops_per_s": closures.get(prediction.model),
         "binding": prediction.binding,
+        "measured_regime": case.behaviour.regime,
         "validity": _verdict(case.verdict),
     }
 
 
 def score_table(scores: Sequence[ModelScore]) -> pd.DataFrame:
-    """One row a model."""
-    return _models(scores, list(ModelScore.model_fields))
+    """One row a model or row to beat."""
+    return _models(scores, [name for name in ModelScore.model_fields if name != "regimes"])
+
+
+def regime_table(scores: Sequence[ModelScore]) -> pd.DataFrame:
+    """One row a model and regime."""
+    return pd.DataFrame(
+        {"model": score.model, **part.model_dump()} for score in scores for part in score.regimes
+    )
+
+
+def split_table(cases: Sequence[CaseScore]) -> pd.DataFrame:
+    """One row a case and model: log error and its parts."""
+    return pd.DataFrame(
+        {"case": case.name, "model": model, "regime": case.behaviour.regime, **split.model_dump()}
+        for case in cases
+        for model, split in case.splits.items()
+    )
 
 
 def provenance_table(host: Host) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import numpy as np
 from phase_d_lib.models.base import Prediction
 from phase_d_lib.models.regimes import Regime, regime_of
 from phase_d_lib.profiles import OptionChanges
-from phase_d_lib.rates import Estimate
+from phase_d_lib.rates import Estimate, binomial_interval
 from phase_d_lib.specs import Frozen
 from phase_d_lib.validation.behaviour import Behaviour
 from phase_d_lib.validity import Verdict
@@ -167,7 +167,7 @@ def score_model(model: str, cases: Sequence[CaseScore]) -> ModelScore:
         log_bias=float(errors.mean()) if len(errors) else None,
         intervals=len(ends),
         covered=sum(inside) if ends else None,
-        coverage_95=_binomial_interval(sum(inside), len(inside)),
+        coverage_95=binomial_interval(sum(inside), len(inside)),
         median_interval_width_fraction=_median([high / low - 1.0 for _, (low, high) in ends]),
         interval_score_log=_interval_score(ends),
         median_wa_error_fraction=_median(
@@ -216,16 +216,6 @@ def _by_regime(cases: Sequence[CaseScore], relative: np.ndarray) -> tuple[Regime
             )
         )
     return tuple(found)
-
-
-def _binomial_interval(hits: int, trials: int) -> tuple[float, float] | None:
-    """Clopper-Pearson 95 % interval (Biometrika 26, 1934)."""
-    if trials == 0:
-        return None
-    from scipy.stats import binomtest  # half a second to import
-
-    found = binomtest(hits, trials).proportion_ci(0.95)
-    return float(found.low), float(found.high)
 
 
 def _interval_score(ends: Sequence[tuple[CaseScore, tuple[float, float]]]) -> float | None:
