@@ -137,7 +137,7 @@ def union_profile(
     firsts: list[list[float]] = []
     for k, keys in enumerate(geometry.popularity.keys):
         below, first_below, column, first_column = 0.0, 0.0, [0.0], [0.0]
-        for first, share, width in zip(*_densities(files, spans, k, keys, len(widths)), widths,
+        for first, share, width in zip(*_densities(files, spans, k, keys, widths), widths,
                                        strict=True):  # fmt: skip
             below += keys * share * width
             column.append(below)
@@ -155,9 +155,14 @@ def union_profile(
 
 
 def _densities(
-    files: Sequence[File], spans: Sequence[tuple[int, int]], k: int, keys: float, pieces: int
+    files: Sequence[File],
+    spans: Sequence[tuple[int, int]],
+    k: int,
+    keys: float,
+    widths: Sequence[float],
 ) -> tuple[list[float], list[float]]:
     """Probability, per sub-range, that a key of class `k` has its first copy here, or any."""
+    pieces = len(widths)
     first = [0.0] * pieces
     by_span: dict[tuple[int, int], float] = {}
     for file, span in zip(files, spans, strict=True):
@@ -176,11 +181,22 @@ def _densities(
     for (start, end), factor in by_span.items():
         for i in range(start, end):
             absent_all[i] *= factor
-    # The even spread over a file's range may put more first copies in one place than keys are there:
-    # a load keeps them, for no key may be lost, and the first overwriting merge lets them go.
-    first = [min(1.0, share) for share in first]
+    if max(first) > 1.0:
+        first = _levelled(first, widths)
     present = [f + (1.0 - f) * (1.0 - a) for f, a in zip(first, absent_all, strict=True)]
     return first, present
+
+
+def _levelled(shares: list[float], widths: Sequence[float]) -> list[float]:
+    """Move what is above one to where there is room.
+
+    The even spread over a file's range may put more first copies in one place than keys are there.
+    """
+    pairs = list(zip(shares, widths, strict=True))
+    excess = math.fsum(max(0.0, share - 1.0) * width for share, width in pairs)
+    room = math.fsum(max(0.0, 1.0 - share) * width for share, width in pairs)
+    filled = min(1.0, excess / room) if room > 0.0 else 0.0
+    return [min(1.0, share + filled * max(0.0, 1.0 - share)) for share in shares]
 
 
 class Boundary(NamedTuple):

@@ -73,7 +73,7 @@ def simulate(
     Left out: extra file cuts of subcompactions, device reads other than through
     `slot_write_bytes_per_s`, and the CPU the foreground takes from compactions. Known to be off:
     dynamic levels whose bottom level is within a few percent of the size at which the base level
-    changes (workload S is: 16.0 k puts/s simulated, 18.7-20.4 k measured).
+    changes (workload S is: 16.9 k puts/s simulated, 18.7-20.4 k measured).
 
     Raises
     ------
