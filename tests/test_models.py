@@ -189,3 +189,26 @@ def test_what_the_simulation_lacks_is_refused_by_name() -> None:
     refused = answer(V3(), unknown)
     assert refused.refused is not None
     assert refused.refused.startswith("foreground_ops_per_s:")
+
+
+def test_v3_without_a_limiter_is_held_back_by_its_slots_not_by_a_fast_device() -> None:
+    fast = DeviceEnvelope(write_bytes_per_s=1.5e9, read_bytes_per_s=1.5e9)
+    host = HostSpeeds(cores=2, foreground_ops_per_s=150_000.0, slot_write_bytes_per_s=120e6)
+    free = scenario_case(limiter_bytes_per_s=None, host=host)
+    alone, beside = V3().estimate(free), V3().estimate(free.model_copy(update={"device": fast}))
+    assert alone.binding == beside.binding == "compaction_slots"
+    assert alone.saturation_ops_per_s is not None
+    assert alone.saturation_ops_per_s < 120_000
+    assert beside.saturation_ops_per_s == pytest.approx(alone.saturation_ops_per_s, rel=0.02)
+
+
+def test_v3_under_a_capped_device_is_held_back_by_it() -> None:
+    host = HostSpeeds(cores=2, foreground_ops_per_s=150_000.0, slot_write_bytes_per_s=120e6)
+    free = scenario_case(limiter_bytes_per_s=None, host=host)
+    slow = free.model_copy(update={"device": DeviceEnvelope().capped(40 << 20)})
+    prediction = V3().estimate(slow)
+    assert prediction.binding == "device_write"
+    assert prediction.saturation_ops_per_s is not None
+    assert prediction.write_bytes_per_user_byte is not None
+    written = prediction.saturation_ops_per_s * 416 * prediction.write_bytes_per_user_byte
+    assert written == pytest.approx(40 << 20, rel=0.1)

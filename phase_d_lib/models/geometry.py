@@ -23,6 +23,8 @@ _LONGEST_SEARCH_STEPS = LONGEST_SIMULATION_STEPS // 100
 _FILES_A_STEP = 100.0
 _BISECTIONS = 7
 _SERIES_PERIOD_S = 0.1
+REFILL_S = 0.1
+"""Refill period our engines give a limiter, RocksDB's own default."""
 _LOWEST_SHARE = 0.25
 """The search for S_max goes no lower than this share of the saturation rate."""
 
@@ -45,6 +47,7 @@ def simulated(case: Case) -> SimulationResult:
         foreground,
         case.host.slot_write_bytes_per_s,
         case.window_s or STEADY_WINDOW_S,
+        _refill_s(case),
     )
 
 
@@ -57,6 +60,15 @@ def write_cap_bytes_per_s(case: Case) -> float | None:
     return min(caps, default=None)
 
 
+def _refill_s(case: Case) -> float:
+    """Refill period of the cap: that of a limiter which background threads can use up, else 0."""
+    cap, mu = write_cap_bytes_per_s(case), case.host.slot_write_bytes_per_s
+    limits = job_limits(case.options, parallel=True)
+    threads = limits.flushes + limits.compactions
+    limited = cap is not None and cap == case.limiter_bytes_per_s
+    return REFILL_S if limited and (mu is None or cap is None or cap < threads * mu) else 0.0
+
+
 @lru_cache(maxsize=4096)
 def _simulated(
     workload: WorkloadSpec,
@@ -65,6 +77,7 @@ def _simulated(
     foreground_ops_per_s: float,
     slot_write_bytes_per_s: float | None,
     window_s: tuple[float, float],
+    limiter_refill_s: float,
     series_period_s: float = 0.5,
 ) -> SimulationResult:
     return simulate(
@@ -74,6 +87,7 @@ def _simulated(
         foreground_ops_per_s=foreground_ops_per_s,
         slot_write_bytes_per_s=slot_write_bytes_per_s,
         window_s=window_s,
+        limiter_refill_s=limiter_refill_s,
         series_period_s=series_period_s,
     )
 
@@ -131,6 +145,7 @@ def simulated_states_ops_per_s(case: Case) -> tuple[float, ...]:
         limiter_bytes_per_s=write_cap_bytes_per_s(case),
         foreground_ops_per_s=case.host.foreground_ops_per_s or 0.0,
         slot_write_bytes_per_s=case.host.slot_write_bytes_per_s,
+        limiter_refill_s=_refill_s(case),
     )
     return tuple(state.saturation_ops_per_s for state in found)
 
@@ -147,6 +162,7 @@ def _sustained(case: Case, rate_ops_per_s: float, rule: SustainCriterion) -> boo
         case.host.foreground_ops_per_s or 0.0,
         case.host.slot_write_bytes_per_s,
         (start_s, end_s),
+        _refill_s(case),
         _SERIES_PERIOD_S,
     )
     held = [_holds(seed, rate_ops_per_s, end_s - start_s, rule) for seed in result.by_seed]
