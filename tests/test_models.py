@@ -131,16 +131,16 @@ def test_the_registry_lists_what_is_installed() -> None:
 
 
 def scenario_case(**changes: object) -> Case:
-    return case(
-        workload=WorkloadSpec(),
-        options=OptionsSpec(),
-        limiter_bytes_per_s=30 << 20,
-        device=DeviceEnvelope(),
-        host=HostSpeeds(cores=2, foreground_ops_per_s=85_000.0),
-        amplification=None,
-        window_s=(6.0, 20.0),
-        **changes,
-    )
+    values: dict[str, object] = {
+        "workload": WorkloadSpec(),
+        "options": OptionsSpec(),
+        "limiter_bytes_per_s": 30 << 20,
+        "device": DeviceEnvelope(),
+        "host": HostSpeeds(cores=2, foreground_ops_per_s=85_000.0),
+        "amplification": None,
+        "window_s": (6.0, 20.0),
+    }
+    return case(**{**values, **changes})
 
 
 def test_geometry_predicts_amplification_of_the_stall_workload() -> None:
