@@ -9,6 +9,7 @@ import pytest
 from phase_d_lib.device import DeviceGrid, GridPoint
 from phase_d_lib.errors import ModelRefusal
 from phase_d_lib.models.base import Case, DeviceEnvelope, LedgerClosure, MeasuredCase, answer
+from phase_d_lib.models.v2_1 import V21
 from phase_d_lib.models.v4 import V4
 from phase_d_lib.specs import OptionsSpec
 from tests.test_models import AMPLIFICATION, MB, case
@@ -109,3 +110,10 @@ def test_slots_are_as_busy_as_the_rate_makes_them() -> None:
     assert rate is not None
     assert slots == pytest.approx(3 * 60 * MB / 3 / 1000)
     assert prediction.busy_slots_fraction == pytest.approx(rate / slots)
+
+
+def test_under_a_cap_v2_1_lets_reads_take_nothing_from_writes() -> None:
+    device = DeviceEnvelope(write_bytes_per_s=500 * MB, read_bytes_per_s=300 * MB)
+    capped = case(device=device.capped(40 * MB), limiter_bytes_per_s=None)
+    bound = V21().bounds_ops_per_s(capped)["mixed_device"]
+    assert bound == pytest.approx(40 * MB / (5 * 1000))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 from phase_d_lib.errors import ModelRefusal
-from phase_d_lib.models.base import Case, Prediction
+from phase_d_lib.models.base import Case, DeviceEnvelope, Prediction
 from phase_d_lib.stalls import job_limits
 
 
@@ -68,6 +70,12 @@ def tightest(model: str, case: Case, bounds: dict[str, float | None]) -> Predict
             amplification.background_bytes_per_user_byte if amplification else None
         ),
     )
+
+
+def capped_mix_bytes_per_s(device: DeviceEnvelope, rho: float) -> float:
+    """Bandwidth that a cap on each direction leaves a mix with read share `rho`; inf without."""
+    cap = device.limit_bytes_per_s
+    return math.inf if cap is None else cap / max(rho, 1.0 - rho)
 
 
 def _bound(capacity: float | None, bytes_per_op: float | None) -> float | None:

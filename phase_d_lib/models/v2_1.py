@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from phase_d_lib.errors import ModelRefusal
 from phase_d_lib.models.base import Amplification, Case, Prediction, PutRateModel
-from phase_d_lib.models.bounds import tightest
+from phase_d_lib.models.bounds import capped_mix_bytes_per_s, tightest
 from phase_d_lib.stalls import job_limits
 
 
@@ -86,5 +86,9 @@ def _mixed_device_bound(case: Case, amplification: Amplification) -> float | Non
     if loaded > 0 and read is None:
         return None
     rho = loaded / (loaded + written)
-    bandwidth = 1.0 / (rho / (read or 1.0) + (1.0 - rho) / write)
+    if case.device.limit_bytes_per_s is not None:
+        # A cap holds for each direction on its own: reads take nothing from writes.
+        bandwidth = capped_mix_bytes_per_s(case.device, rho)
+    else:
+        bandwidth = 1.0 / (rho / (read or 1.0) + (1.0 - rho) / write)
     return bandwidth / ((loaded + written) * case.workload.record_bytes)

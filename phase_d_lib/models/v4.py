@@ -16,7 +16,11 @@ from phase_d_lib.models.base import (
     Prediction,
     PutRateModel,
 )
-from phase_d_lib.models.bounds import resource_bounds_ops_per_s, tightest
+from phase_d_lib.models.bounds import (
+    capped_mix_bytes_per_s,
+    resource_bounds_ops_per_s,
+    tightest,
+)
 from phase_d_lib.stalls import job_limits
 from phase_d_lib.units import KIB, MIB
 
@@ -88,7 +92,7 @@ class V4(PutRateModel):
         )
         slots = job_limits(case.options, parallel=True).compactions
         at = grid.bandwidth(rho, JOB_DEPTH, slots, block_bytes / KIB)
-        bandwidth = min(at.bytes_per_s, _capped(case.device.limit_bytes_per_s, rho))
+        bandwidth = min(at.bytes_per_s, capped_mix_bytes_per_s(case.device, rho))
         bounds = resource_bounds_ops_per_s(case)
         for replaced in ("device_write", "device_read"):
             bounds.pop(replaced)
@@ -105,13 +109,6 @@ class V4(PutRateModel):
     def summary(self) -> str:
         """Equation in one line."""
         return "v4: S = min(B(rho, depth 1, n jobs, block)/(a_r+a_w), v1's other bounds)"
-
-
-def _capped(limit_bytes_per_s: float | None, rho: float) -> float:
-    """Bandwidth that a cap on each direction leaves a mix with read share `rho`."""
-    if limit_bytes_per_s is None:
-        return float("inf")
-    return limit_bytes_per_s / max(rho, 1.0 - rho)
 
 
 def _must_close(closure: LedgerClosure | None) -> None:
