@@ -13,12 +13,12 @@ from pydantic import Field, model_validator
 from scipy.special import ndtr, stdtrit
 
 from phase_d_lib.engines.protocol import EngineProcess
-from phase_d_lib.errors import EngineError, InputError
+from phase_d_lib.errors import EngineError, InputError, ModelRefusal
 from phase_d_lib.laboratory import Laboratory, derived_seed
 from phase_d_lib.models.base import Case
 from phase_d_lib.models.v5 import V5, Alarm, Factors, Forecast, Window
 from phase_d_lib.profiles import Scenario
-from phase_d_lib.rates import BOOTSTRAP_SEED, MIN_BLOCKS, binomial_interval, counters_at
+from phase_d_lib.rates import BOOTSTRAP_SEED, MIN_BLOCKS, counters_at
 from phase_d_lib.runs import Run, read_json_lines
 from phase_d_lib.smax import COVARIATES
 from phase_d_lib.specs import ArrivalSpec, Frozen, OptionsSpec, RunSpec, parse
@@ -30,6 +30,8 @@ WARM_WINDOWS = 2
 """Windows every predictor sees before its first forecast is scored."""
 ALPHA = 0.5
 """Weight of the last window in the exponential mean."""
+MIN_CHANGE_TRACES = 10
+"""Traces with a change below which nothing passes."""
 NO_WORSE_MARGIN = 0.01
 """Mean |log error| by which v5 may be worse and still count as no worse."""
 RESAMPLES = 10_000
@@ -351,15 +353,22 @@ def measure(
 ) -> AdaptationResult:
     """Run every trace and compare v5 with predictors that know no model.
 
-    A trace whose run is not valid for its covariates is left out of the scores, as any run is.
+    A trace whose run is not valid for its covariates after the laboratory's retries, or that the
+    prior refuses, is not scored but listed with its reason.
     """
-    scored = []
+    scored, refused = [], {}
     for trace in traces:
         run = run_trace(laboratory, trace)
-        spoiled = run.result is None or run.result.validity.blocked_by(*COVARIATES)
-        if not spoiled:
-            scored.append(score(trace, run, model, case_of))
-    return summary(scored)
+        reasons = run.result.validity.reasons if run.result else ()
+        spoiled = [str(reason) for reason in reasons if reason.code in COVARIATES]
+        try:
+            if run.result is not None and not spoiled:
+                scored.append(score(trace, run, model, case_of))
+                continue
+        except ModelRefusal as refusal:
+            spoiled.append(str(refusal))
+        refused[trace.name] = "; ".join(spoiled) or "unfinished"
+    return summary(scored).model_copy(update={"refused": refused})
 
 
 def table(result: AdaptationResult) -> str:
@@ -465,7 +474,9 @@ class AdaptationResult(Frozen):
     covered: int
     """Windows whose rate lies inside v5's 90 % interval."""
     coverage_95: tuple[float, float] | None
-    """Clopper-Pearson interval of the coverage; it should contain 0.9."""
+    """Interval of the coverage over traces as blocks; it should contain 0.9."""
+    refused: dict[str, str] = Field(default_factory=dict)
+    """Trace -> why it was not scored."""
     passed: bool
     """Better than every other row across changes, and no worse than any on stationary traces."""
 
@@ -559,9 +570,19 @@ def summary(scores: Sequence[TraceScore]) -> AdaptationResult:
         differences=differences,
         windows=len(rows),
         covered=covered,
-        coverage_95=binomial_interval(covered, len(rows)),
+        coverage_95=_coverage_interval(scores),
         passed=_passed(differences),
     )
+
+
+def _coverage_interval(scores: Sequence[TraceScore]) -> tuple[float, float] | None:
+    """95 % block bootstrap over traces, as for :func:`difference`; None with fewer than four."""
+    shares = np.array([np.mean([row.covered for row in t.windows]) for t in scores if t.windows])
+    count = len(shares)
+    if count < MIN_BLOCKS:
+        return None
+    picks = np.random.default_rng(BOOTSTRAP_SEED).integers(0, count, size=(RESAMPLES, count))
+    return _expanded(shares[picks].mean(axis=1), count, 0.025)
 
 
 def _of(scores: Sequence[TraceScore], group: Group) -> list[TraceScore]:
@@ -627,7 +648,8 @@ def _expanded(means: NDArray[np.float64], count: int, tail: float) -> tuple[floa
 
 def _passed(differences: Sequence[Difference]) -> bool:
     verdicts = {(d.group, d.against): d.verdict for d in differences}
-    return all(
+    changes = max((d.traces for d in differences if d.group == "change"), default=0)
+    return changes >= MIN_CHANGE_TRACES and all(
         verdicts.get(("change", row)) == "better"
         and verdicts.get(("stationary", row)) in ("better", "no_worse")
         for row in PREDICTORS[1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 
 import orjson
@@ -25,11 +26,12 @@ from phase_d_lib.runs import Run, RunResult, utc_now
 from phase_d_lib.smax import SMaxResult, measure
 from phase_d_lib.specs import Frozen, RunSpec, digest, parse
 from phase_d_lib.validity import Verdict
-from phase_d_lib.workspace import Workspace, write_atomically
+from phase_d_lib.workspace import Workspace, claim, write_atomically
 
 DEFAULT = "default"
 """Name of the scenario's own configuration."""
 _NEVER = 10_000
+_UNLIMITED = {"limiter_bytes_per_s": None, "device_limit_bytes_per_s": None}
 MAX_FOREGROUND_STALL_FRACTION = 0.02
 """Above it the foreground run was not unstalled, so it says nothing of U."""
 
@@ -74,7 +76,7 @@ class Calibration(Frozen):
         """Rows whose run may be used: the valid ones."""
         return tuple(row for row in self.rows if row.verdict.valid)
 
-    @property
+    @cached_property
     def envelope(self) -> DeviceEnvelope:
         """What the models are told of the device."""
         if self.device is None:
@@ -130,8 +132,7 @@ def _specs(
 
 def keep(workspace: Workspace, calibration: Calibration) -> Path:
     """Write a calibration under its hash; return the file."""
-    workspace.calibrations.mkdir(parents=True, exist_ok=True)
-    file = workspace.calibrations / f"{calibration.hash}.json"
+    file = claim(workspace.calibrations) / f"{calibration.hash}.json"
     write_atomically(file, calibration.model_dump_json(indent=1))
     return file
 
@@ -214,10 +215,9 @@ def host_speeds(foreground: Run, slots: Run) -> tuple[HostSpeeds, dict[str, str]
     merges = [level for level in ledger.levels if level.level > 0 and level.busy_s > 0]
     mu = ledger.slot_write_bytes_per_s
     # The LOG tells levels apart, the gauge tells what a slot really gives.
-    merged = sum(level.write_bytes for level in merges)
-    logged = merged / sum(level.busy_s for level in merges) if merges else 1.0
-    scale = (mu or 0.0) / logged
-    by_level = {level.level: scale * level.write_bytes / level.busy_s for level in merges}
+    merged, busy_s = (sum(getattr(level, n) for level in merges) for n in ("write_bytes", "busy_s"))
+    scale = mu * busy_s / merged if mu and merged > 0 else None
+    by_level = {m.level: scale * m.write_bytes / m.busy_s for m in merges} if scale else {}
     compacted_per_s = ledger.compaction_write_bytes / ledger.window_s
     byte_s = None
     if unlimited and put_s is not None and compacted_per_s > 0:
@@ -263,7 +263,7 @@ def _foreground_spec(scenario: Scenario, plan: IntegrationPlan, seed: int) -> Ru
         sample_period_s=0.25,
         seed=derived_seed(seed, "foreground"),
         block="calibration/foreground",
-    ).model_copy(update={"limiter_bytes_per_s": None, "base_options": scenario.options})
+    ).model_copy(update={**_UNLIMITED, "base_options": scenario.options})
 
 
 def _slot_spec(scenario: Scenario, plan: IntegrationPlan, seed: int) -> RunSpec:
@@ -274,7 +274,7 @@ def _slot_spec(scenario: Scenario, plan: IntegrationPlan, seed: int) -> RunSpec:
         sample_period_s=0.25,
         seed=derived_seed(seed, "slots"),
         block="calibration/slots",
-    ).model_copy(update={"limiter_bytes_per_s": None})
+    ).model_copy(update=_UNLIMITED)
 
 
 def _row(name: str, changes: OptionChanges, run: Run, host: HostSpeeds) -> CalibrationRow:

@@ -148,7 +148,7 @@ def smax(
 
     workspace = find_workspace()
     loaded = load_profile(workspace.profiles, profile)
-    chosen = fresh_seed(seed)
+    chosen = fresh_seed(loaded.seed if seed is None else seed)
     plan = parse(
         SMaxPlan,
         {
@@ -190,26 +190,30 @@ def adapt(
 ) -> None:
     """Let v5 follow changes of load and options live, beside predictors that know no model."""
     from phase_d_lib import adaptation
-    from phase_d_lib.calibration import calibrate, read_calibration
+    from phase_d_lib.calibration import calibrate, keep, read_calibration
     from phase_d_lib.deployment import Fleet
     from phase_d_lib.errors import InputError
     from phase_d_lib.laboratory import Laboratory, fresh_seed
+    from phase_d_lib.models.base import answer
     from phase_d_lib.models.v5 import V5
     from phase_d_lib.profiles import load_profile
 
     workspace = find_workspace()
     loaded = load_profile(workspace.profiles, profile)
-    laboratory, chosen = Laboratory.of(loaded, workspace, _tell), fresh_seed(seed)
+    laboratory = Laboratory.of(loaded, workspace, _tell)
+    chosen = fresh_seed(loaded.seed if seed is None else seed)
     scenario = loaded.scenario
-    known = (
-        calibrate(laboratory, scenario, loaded.integration, chosen)
-        if calibration is None
-        else read_calibration(calibration)
-    )
+    if calibration is None:
+        known = calibrate(laboratory, scenario, loaded.integration, chosen)
+        _tell(f"written: {keep(workspace, known)}")
+    else:
+        known = read_calibration(calibration)
     fleet = Fleet(known)
-    model = fleet.models[V5.name]
-    own = next(p for p in fleet.predict(scenario.spec()) if p.model == V5.name)
-    if not isinstance(model, V5) or own.saturation_ops_per_s is None:
+    model = fleet.models.get(V5.name)
+    if not isinstance(model, V5):
+        raise InputError("model v5 is not installed; run make setup")
+    own = answer(model, fleet.case_of(scenario.spec()))
+    if own.saturation_ops_per_s is None:
         raise InputError(f"v5 can't follow this scenario: {own.refused}")
     traces = adaptation.standard_traces(scenario, own.saturation_ops_per_s, chosen)
     result = adaptation.measure(laboratory, traces, model, fleet.case_of)
@@ -221,18 +225,21 @@ def adapt(
 def deploy(
     activate: Annotated[str, typer.Option(help="Model to make active.")] = "",
     rollback: Annotated[bool, typer.Option(help="Return to the one before.")] = False,
+    auto: Annotated[bool, typer.Option(help="Let cross-validation choose again.")] = False,
 ) -> None:
     """Show which model is active, choose another, or roll back."""
     from phase_d_lib import deployment
     from phase_d_lib.errors import InputError
 
     workspace = find_workspace()
-    if activate and rollback:
-        raise InputError("--activate and --rollback contradict each other; give one of them")
+    if sum((bool(activate), rollback, auto)) > 1:
+        raise InputError("--activate, --rollback and --auto contradict each other; give one")
     if activate:
         deployment.activate(workspace, activate)
     elif rollback:
         deployment.roll_back(workspace)
+    elif auto:
+        deployment.choose_by_error(workspace)
     choice = deployment.read_choice(workspace)
     if choice is None:
         typer.echo("no model is active yet; make report or phase-d deploy --activate MODEL")

@@ -18,6 +18,7 @@ from phase_d_lib.models.base import (
     Amplification,
     Case,
     MeasuredCase,
+    Passport,
     Prediction,
     PutRateModel,
     answer,
@@ -28,7 +29,7 @@ from phase_d_lib.models.registry import load_models
 from phase_d_lib.profiles import IntegrationPlan, Scenario
 from phase_d_lib.runs import utc_now
 from phase_d_lib.specs import Frozen, RunSpec, parse
-from phase_d_lib.workspace import Workspace, write_atomically
+from phase_d_lib.workspace import Workspace, claim, write_atomically
 
 MIN_REGIME_ROWS = 3
 """Fewer calibration rows in the present regime than this, and all rows select the model."""
@@ -36,7 +37,7 @@ MIN_REGIME_ROWS = 3
 ActiveReason = Literal[
     "lowest_cross_validated_error",
     "within_one_standard_error_and_simulates",
-    "too_few_runs_to_cross_validate",
+    "every_model_refused",
     "no_valid_calibration_run",
     "chosen_by_user",
 ]
@@ -54,15 +55,15 @@ class Deployment(Frozen):
     calibration_hash: str
     deployed_at: str
     cross_validated_error_fraction: float | None
-    """Median |log ratio| over calibration rows, each predicted without its own run."""
+    """Median |predicted / measured - 1| over calibration rows, each predicted without its run."""
     regime_error_fraction: float | None = None
-    """The same over the rows of the present regime alone; what the choice looks at."""
+    """The same (as a factor) over the rows of the present regime that it answered."""
     residuals: tuple[float, ...] = ()
     """log(measured / predicted) of all rows."""
     s_max_ratio: float | None = None
     """S_max over saturation rate, learned in calibration."""
-    passport: dict[str, tuple[float, float]] = Field(default_factory=dict)
-    """Range of each numeric input over the calibration rows."""
+    passport: Passport = Field(default_factory=dict)
+    """Range of each numeric input over the calibration rows, the values of each other one."""
 
 
 class DeploymentRecord(Frozen):
@@ -84,6 +85,7 @@ class Choice(Frozen):
     active_since: str | None
     previous: str | None = None
     by_user: bool = False
+    """The user chose it, by activating it or by rolling back to it: calibration leaves it."""
 
 
 class Fleet:
@@ -99,11 +101,11 @@ class Fleet:
     def __init__(self, calibration: Calibration, record: DeploymentRecord | None = None) -> None:
         self.calibration = calibration
         self.models = load_models()
-        measured = [self._measured(row.name) for row in calibration.usable]
+        self._rows = [self._measured(row.name) for row in calibration.usable]
         for model in self.models.values():
-            model.fit(measured)
+            model.fit(self._rows)
         self._refusals = {
-            name: self._refusal(model, measured) for name, model in self.models.items()
+            name: self._refusal(model, self._rows) for name, model in self.models.items()
         }
         self.record = record or self.deploy()
 
@@ -124,7 +126,8 @@ class Fleet:
     def _measured(self, name: str) -> MeasuredCase:
         """Return a calibration row as what a model is fitted on: its own run's ledger left out."""
         row = next(row for row in self.calibration.rows if row.name == name)
-        known = {"amplification": None, "closure": None, "device": self.calibration.envelope}
+        device = self.calibration.envelope.capped(row.case.device.limit_bytes_per_s)
+        known = {"amplification": None, "closure": None, "device": device}
         s_max = row.s_max_ops_per_s
         return MeasuredCase(
             case=self._predictable(row.case.model_copy(update=known), leave_out=name),
@@ -163,8 +166,9 @@ class Fleet:
             What was active before.
         """
         regime = self._regime(own)
-        errors = {name: self._errors(model, regime) for name, model in self.models.items()}
-        active, why = self._select({name: e for name, e in errors.items() if len(e)})
+        rows = self._rows_of(regime)
+        errors = {name: self._errors(model, rows) for name, model in self.models.items()}
+        active, why = self._select(errors)
         if choice is not None and choice.by_user and choice.active in self.models:
             active, why = choice.active, "chosen_by_user"
         now = utc_now()
@@ -180,46 +184,64 @@ class Fleet:
         )
 
     def _regime(self, own: RunSpec | None) -> Regime | None:
-        """Regime that most models name; ties go to the first model."""
-        asked = (
-            [answer(model, self.case_of(own), bare=True) for model in self.models.values()]
-            if own is not None
-            else []
-        )
-        residuals = [r for model in self.models.values() for r in model.residuals_]
-        bindings = [p.binding for p in asked] or [r.binding for r in residuals]
-        named = [regime for b in bindings if (regime := regime_of(b)) is not None]
+        """Regime of the scenario's own configuration, else the most frequent one of the rows."""
+        if own is not None:
+            return self._consensus(self.case_of(own))
+        named = [r for row in self._rows if (r := self._consensus(row.case)) is not None]
         return Counter(named).most_common(1)[0][0] if named else None
 
-    def _errors(self, model: PutRateModel, regime: Regime | None) -> np.ndarray:
-        """|log ratio| of the rows of the regime, of all rows where it has too few."""
-        inside = [abs(r.log_ratio) for r in model.residuals_ if regime_of(r.binding) == regime]
-        every = [abs(r.log_ratio) for r in model.residuals_]
-        return np.array(inside if len(inside) >= MIN_REGIME_ROWS else every)
+    def _rows_of(self, regime: Regime | None) -> list[MeasuredCase]:
+        """Calibration rows that most models place in the regime; all where those are too few."""
+        inside = [row for row in self._rows if self._consensus(row.case) == regime]
+        return inside if len(inside) >= MIN_REGIME_ROWS else self._rows
+
+    def _consensus(self, case: Case) -> Regime | None:
+        named = [
+            regime
+            for model in self.models.values()
+            if (regime := regime_of(answer(model, case, bare=True).binding)) is not None
+        ]
+        return Counter(named).most_common(1)[0][0] if named else None
+
+    @staticmethod
+    def _errors(model: PutRateModel, rows: list[MeasuredCase]) -> np.ndarray:
+        """|log ratio| of each row, infinite where the model refuses: a refusal is a miss."""
+        rates = [answer(model, row.case, bare=True).saturation_ops_per_s for row in rows]
+        return np.array(
+            [
+                abs(np.log(row.saturation_ops_per_s / rate)) if rate else np.inf
+                for row, rate in zip(rows, rates, strict=True)
+            ]
+        )
 
     def _select(self, errors: dict[str, np.ndarray]) -> tuple[str | None, ActiveReason]:
         """Take the lowest median error, or a model as good within noise that tells more.
 
-        A model that simulates names the stall regime and gives S_max itself; it is taken when its
-        mean error is within one standard error of the best one's (Breiman et al., Classification
-        and Regression Trees, 1984, the one-standard-error rule).
+        All models are compared on the same rows. One that simulates, so that it names the stall
+        regime and gives S_max itself, is taken when its errors exceed the best one's by no more
+        than one standard error of their paired differences (the one-standard-error rule: Breiman
+        et al., Classification and Regression Trees, 1984).
         """
-        if not errors:
-            if not self.calibration.usable:
-                return None, "no_valid_calibration_run"
-            return next(iter(self.models)), "too_few_runs_to_cross_validate"
-        best = min(errors, key=lambda name: float(np.median(errors[name])))
-        found = errors[best]
-        noise = float(found.std(ddof=1) / np.sqrt(len(found))) if len(found) > 1 else 0.0
+        if not self._rows:
+            return None, "no_valid_calibration_run"
+        median = {name: float(np.median(found)) for name, found in errors.items()}
+        best = min(median, key=lambda name: median[name])
+        if not np.isfinite(median[best]):
+            return None, "every_model_refused"
         for name, own in errors.items():
-            tells_more = self.models[name].simulates and not self.models[best].simulates
-            if tells_more and own.mean() <= found.mean() + noise:
+            if not self.models[name].simulates or self.models[best].simulates:
+                continue
+            both = np.isfinite(own) & np.isfinite(errors[best])
+            more = (own - errors[best])[both]
+            noise = float(more.std(ddof=1) / np.sqrt(len(more))) if len(more) > 1 else 0.0
+            if both.sum() == np.isfinite(errors[best]).sum() and more.mean() <= noise:
                 return name, "within_one_standard_error_and_simulates"
         return best, "lowest_cross_validated_error"
 
     def _state(self, name: str, active: str | None, errors: np.ndarray, now: str) -> Deployment:
         model, refusal = self.models[name], self._refusals[name]
-        every = [abs(r.log_ratio) for r in model.residuals_]
+        every = [abs(np.expm1(-r.log_ratio)) for r in model.residuals_]
+        regime = np.expm1(errors[np.isfinite(errors)])
         calibrated = "refused" if refusal else "calibrated" if every else "not_cross_validated"
         return Deployment(
             model=name,
@@ -230,7 +252,7 @@ class Fleet:
             calibration_hash=self.calibration.hash,
             deployed_at=now,
             cross_validated_error_fraction=float(np.median(every)) if every else None,
-            regime_error_fraction=float(np.median(errors)) if len(errors) else None,
+            regime_error_fraction=float(np.median(regime)) if len(regime) else None,
             residuals=tuple(r.log_ratio for r in model.residuals_),
             s_max_ratio=model.s_max_ratio_,
             passport=model.passport_,
@@ -286,6 +308,13 @@ def read_choice(workspace: Workspace) -> Choice | None:
     return parse(Choice, values, str(file))
 
 
+def choose_by_error(workspace: Workspace) -> None:
+    """Leave the choice to the next calibration again."""
+    now = read_choice(workspace)
+    if now is not None:
+        keep_choice(workspace, now.model_copy(update={"by_user": False}))
+
+
 def pinned_model(workspace: Workspace) -> str | None:
     """Return the model a user made active, or None."""
     choice = read_choice(workspace)
@@ -294,7 +323,7 @@ def pinned_model(workspace: Workspace) -> str | None:
 
 def keep_choice(workspace: Workspace, choice: Choice) -> None:
     """Write which model is active."""
-    workspace.calibrations.mkdir(parents=True, exist_ok=True)
+    claim(workspace.calibrations)
     write_atomically(choice_file(workspace), choice.model_dump_json(indent=1))
 
 
@@ -309,13 +338,12 @@ def activate(workspace: Workspace, model: str) -> Choice:
     models = load_models()
     if model not in models:
         raise InputError(f"model = {model!r}: not installed; installed are {', '.join(models)}")
-    before = read_choice(workspace)
-    if before is not None and before.active == model and before.by_user:
-        return before
+    before = read_choice(workspace) or Choice(active=None, active_since=None)
+    same = before.active == model
     chosen = Choice(
         active=model,
-        active_since=utc_now(),
-        previous=before.active if before else None,
+        active_since=before.active_since if same else utc_now(),
+        previous=before.previous if same else before.active,
         by_user=True,
     )
     keep_choice(workspace, chosen)
@@ -323,7 +351,7 @@ def activate(workspace: Workspace, model: str) -> Choice:
 
 
 def roll_back(workspace: Workspace) -> Choice:
-    """Return to the model that was active before; the next calibration chooses again.
+    """Return to the model that was active before, and stay with it.
 
     Raises
     ------
@@ -333,7 +361,7 @@ def roll_back(workspace: Workspace) -> Choice:
     now = read_choice(workspace)
     if now is None or now.previous is None:
         raise InputError("no model was active before the present one; nothing to roll back to")
-    back = Choice(active=now.previous, active_since=utc_now(), previous=now.active)
+    back = Choice(active=now.previous, active_since=utc_now(), previous=now.active, by_user=True)
     keep_choice(workspace, back)
     return back
 

@@ -42,7 +42,7 @@ _SET: dict[str, tuple[OptionChanges, ...]] = {
 """Levels as the changes they make."""
 _GEOMETRY = ("write_buffer_size", "max_bytes_for_level_base", "max_bytes_for_level_multiplier")
 _SLOTS_FACTORS = (*_GEOMETRY, "level0_slowdown_writes_trigger")
-_CPU_FACTORS = ("max_bytes_for_level_base", "max_bytes_for_level_multiplier", "keys")
+_CPU_FACTORS = ("max_bytes_for_level_multiplier", "keys", "value_bytes")
 
 
 def draw_cases(scenario: Scenario, count: int, seed: int) -> dict[str, OptionChanges]:
@@ -69,7 +69,7 @@ def draw_regime(
 ) -> dict[str, OptionChanges]:
     """Draw `count` different cases in which another resource than the scenario's own binds.
 
-    slots: no limiter, small buffers, so the only compaction slot is always busy. cpu: no limiter,
+    slots: no limiter, so the compaction slots are always busy. cpu: no limiter,
     buffers and triggers so large that the writer never stalls. device: direct I/O below a cap on
     the device's bandwidth; needs :func:`~phase_d_lib.throttle.throttling_available`.
     """
@@ -132,8 +132,8 @@ def _held_back_by(scenario: Scenario, regime: Regime, rng: np.random.Generator) 
                 8 * own.max_bytes_for_level_base * float(rng.choice((0.75, 1.0, 1.5)))
             ),
             "max_write_buffer_number": int(rng.choice((4, 6, 8))),
-            "level0_slowdown_writes_trigger": 20,
-            "level0_stop_writes_trigger": 36,
+            "level0_slowdown_writes_trigger": max(20, 2 * own.level0_slowdown_writes_trigger),
+            "level0_stop_writes_trigger": max(36, 3 * own.level0_stop_writes_trigger),
         }
     if regime == "device":
         return free | {

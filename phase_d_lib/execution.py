@@ -170,7 +170,7 @@ def _drive(
     engine: Engine, spec: RunSpec, path: Path, database: Path, on_sample: OnSample | None
 ) -> tuple[int, str]:
     limit = spec.device_limit_bytes_per_s
-    with nullcontext() if limit is None else DeviceThrottle(path, limit) as throttle:
+    with nullcontext() if limit is None else DeviceThrottle(database, limit) as throttle:
         process = engine.launch(spec, path, database)
         try:
             if throttle is not None:

@@ -12,6 +12,8 @@ from scipy.special import stdtrit
 from phase_d_lib.specs import Frozen
 
 MIN_BLOCKS = 4
+L0_FILES_UNIT, L0_ROUNDS_UNIT = 2.0, 2.0
+"""Rise of debt that is still bounded: level-0 files, and level-0 rounds of pending bytes."""
 MIN_ASHMAN_D = 2.0
 MIN_GAP_SPREADS = 3.0
 MIN_STATE_DIFFERENCE = 0.08
@@ -197,6 +199,20 @@ def cycle_length_s(times_s: ArrayLike, puts_total: ArrayLike) -> float | None:
     peak = next(n for n in peaks if repeated[n] >= MIN_OF_HIGHEST_PEAK * highest)
     left, top, right = repeated[peak - 1 : peak + 2]
     return period_s * (peak + 0.5 * float((left - right) / (left - 2.0 * top + right)))
+
+
+def outer_thirds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and the last third of a series."""
+    third = max(1, len(values) // 3)
+    return values[:third], values[-third:]
+
+
+def outer_rise(gauge: ArrayLike, unit: float) -> float:
+    """How far a whole distribution rose between the outer thirds, over what would be bounded."""
+    first, last = (
+        np.quantile(part, (0.1, 0.5, 0.9)) for part in outer_thirds(np.asarray(gauge, dtype=float))
+    )
+    return float((last - first).min() / max(unit, 0.25 * (first[2] - first[0])))
 
 
 def drift_fraction(samples: pd.DataFrame, gauge: str) -> float:

@@ -76,7 +76,11 @@ def record_pool(workspace: Workspace, seed: int | None, say: Callable[[str], Non
         laboratory, profile.scenario, profile.validation, fleet, (DEFAULT, {}), chosen
     )
     pool = pool_of(result, integration)
-    file = Path(intervals.__file__).with_name(intervals.POOL_FILE)
+    if not pool.residuals:
+        raise InputError(
+            "no case was valid; the pool was left as it is, measure on a quiet machine"
+        )
+    file = workspace.root / "phase_d_lib" / "models" / intervals.POOL_FILE
     write_atomically(file, pool.model_dump_json(indent=1) + "\n")
     valid = sum(case.verdict.valid for case in result.cases)
     say(f"{len(pool.residuals)} residuals of {valid} valid cases of {len(result.cases)}")
@@ -85,9 +89,11 @@ def record_pool(workspace: Workspace, seed: int | None, say: Callable[[str], Non
 
 def pool_of(result: ValidationResult, integration: IntegrationResult) -> intervals.ResidualPool:
     """Gather the residuals of a validation with their provenance."""
+    versions = {state.model: state.version for state in integration.record.models}
     rows = [
         intervals.PooledResidual(
             model=asked.model,
+            version=versions[asked.model],
             case=case.name,
             log_ratio=math.log(case.measured_ops_per_s.value / asked.saturation_ops_per_s),
             binding=asked.binding,

@@ -24,7 +24,16 @@ from phase_d_lib.laboratory import Laboratory, derived_seed
 from phase_d_lib.latency import histogram_quantiles_us
 from phase_d_lib.logfile import stall_seconds_by_cause
 from phase_d_lib.profiles import SMaxArrival, SMaxPlan
-from phase_d_lib.rates import Estimate, block_length_s, counter_rate, two_states
+from phase_d_lib.rates import (
+    L0_FILES_UNIT,
+    L0_ROUNDS_UNIT,
+    Estimate,
+    block_length_s,
+    counter_rate,
+    outer_rise,
+    outer_thirds,
+    two_states,
+)
 from phase_d_lib.runs import Run
 from phase_d_lib.specs import ArrivalSpec, Frozen, OptionsSpec, RunSpec, SustainCriterion
 from phase_d_lib.validity import Reason
@@ -146,12 +155,12 @@ def failures(
     shortfall = 1.0 - achieved / offered_ops_per_s
     round_bytes = options.level0_file_num_compaction_trigger * options.write_buffer_size
     debt = max(
-        _rise(samples["l0_files"], unit=2.0),
-        _rise(samples["pending_compaction_bytes"], unit=2.0 * round_bytes),
+        outer_rise(samples["l0_files"], unit=L0_FILES_UNIT),
+        outer_rise(samples["pending_compaction_bytes"], unit=L0_ROUNDS_UNIT * round_bytes),
     )
     waiting = offered_ops_per_s * criterion.max_p999_ms / 1e3
     backlog = samples["backlog_ops"].to_numpy(dtype=float)
-    first, last = _outer_thirds(backlog)
+    first, last = outer_thirds(backlog)
     growing = float(last.mean() - first.mean()) > waiting
     latency_ms = put_latency_p999_ms or 0.0
     tests: list[tuple[bool, FailureCode, float, float]] = [
@@ -171,19 +180,6 @@ def failures(
         for failed, code, value, limit in tests
         if failed
     )
-
-
-def _outer_thirds(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    third = max(1, len(values) // 3)
-    return values[:third], values[-third:]
-
-
-def _rise(gauge: pd.Series[float], unit: float) -> float:
-    """How far a whole distribution rose between the outer thirds, over what would be bounded."""
-    first, last = (
-        np.quantile(part, (0.1, 0.5, 0.9)) for part in _outer_thirds(gauge.to_numpy(dtype=float))
-    )
-    return float((last - first).min() / max(unit, 0.25 * (first[2] - first[0])))
 
 
 def judge(run: Run, criterion: SustainCriterion) -> Trial:

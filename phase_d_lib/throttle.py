@@ -43,11 +43,19 @@ class DeviceThrottle:
                 f"device_limit_bytes_per_s = {bytes_per_s}: needs root and cgroup v1 blkio at "
                 f"{_ROOT}; leave it out here"
             )
-        self._group = _ROOT / f"{_PREFIX}{os.getpid()}"
-        self._group.mkdir(exist_ok=True)
         rule = f"{_disk_number(folder)} {bytes_per_s}"
-        for direction in ("read", "write"):
-            (self._group / f"blkio.throttle.{direction}_bps_device").write_text(rule)
+        self._group = _ROOT / f"{_PREFIX}{os.getpid()}"
+        try:
+            self._group.mkdir()
+            for direction in ("read", "write"):
+                (self._group / f"blkio.throttle.{direction}_bps_device").write_text(rule)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                self._group.rmdir()
+            raise InputError(
+                f"device_limit_bytes_per_s = {bytes_per_s}: the kernel refused the cap ({error}); "
+                "leave it out here"
+            ) from None
 
     def add(self, pid: int) -> None:
         """Put a process, all threads of it, under the cap."""

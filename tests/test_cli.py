@@ -28,14 +28,14 @@ def phase_d(*arguments: str, root: Path = REPOSITORY) -> subprocess.CompletedPro
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (("report", "--profile", "quik"), "profile = 'quik' is unknown; there are: full, quick,"),
+        (("report", "--profile", "quik"), "profile = 'quik' is unknown; there are: full, pool,"),
         (("report", "--engine", "rocks"), "engine = 'rocks' is unknown; installed: embedded"),
         (("record", "--profile", "quick"), "is not recorded; name one with recorded: true"),
         (
             ("calibrate", "--profile", "quik"),
-            "profile = 'quik' is unknown; there are: full, quick,",
+            "profile = 'quik' is unknown; there are: full, pool,",
         ),
-        (("smax", "--profile", "quik"), "profile = 'quik' is unknown; there are: full, quick,"),
+        (("smax", "--profile", "quik"), "profile = 'quik' is unknown; there are: full, pool,"),
         (("smax", "--set", "write_buffer_size"), "--set write_buffer_size: give NAME=VALUE"),
         (
             ("smax", "--set", "write_bufer=1"),
@@ -44,7 +44,7 @@ def phase_d(*arguments: str, root: Path = REPOSITORY) -> subprocess.CompletedPro
         (("smax", "--arrival", "bursty"), "smax: arrival = 'bursty'"),
         (("smax", "--budget-s", "5"), "budget_s 5.0 must cover a trial"),
         (("deploy", "--activate", "v9"), "model = 'v9': not installed; installed are v1, v2_1"),
-        (("deploy", "--activate", "v1", "--rollback"), "contradict each other; give one of them"),
+        (("deploy", "--activate", "v1", "--rollback"), "contradict each other; give one"),
         (
             ("predict", "--inputs", "data/examples/case.json", "--calibration", "Makefile"),
             "Makefile: not JSON",
@@ -105,8 +105,10 @@ def test_a_model_is_activated_and_rolled_back(tmp_path: Path) -> None:
     assert "nothing to roll back to" in refused.stderr
     phase_d("deploy", "--activate", "v3", root=tmp_path)
     shown = phase_d("deploy", "--rollback", root=tmp_path).stdout
-    assert shown.startswith("active: v1, by cross-validated error")
+    assert shown.startswith("active: v1, by its user")
     assert "before: v3" in shown
+    shown = phase_d("deploy", "--auto", root=tmp_path).stdout
+    assert shown.startswith("active: v1, by cross-validated error")
 
 
 @pytest.mark.slow

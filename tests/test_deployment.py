@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from phase_d_lib import deployment
 from phase_d_lib.calibration import Calibration, CalibrationRow
 from phase_d_lib.deployment import Fleet
-from phase_d_lib.errors import InputError
+from phase_d_lib.errors import InputError, NotOursError
 from phase_d_lib.models.base import Amplification, Case, HostSpeeds
 from phase_d_lib.rates import Estimate
 from phase_d_lib.specs import OptionsSpec, RunSpec, WorkloadSpec
 from phase_d_lib.units import MIB
 from phase_d_lib.validity import Verdict
-from phase_d_lib.workspace import Workspace
+from phase_d_lib.workspace import Workspace, claim
 from tests.support import workspace_at
 
 HOST = HostSpeeds(cores=2, foreground_ops_per_s=150_000.0, slot_write_bytes_per_s=150e6)
@@ -126,8 +127,37 @@ def test_a_user_activates_and_rolls_back(workspace: Workspace) -> None:
     assert (record.active, record.active_reason) == ("v1", "chosen_by_user")
     assert record.previous == "v3"
     back = deployment.roll_back(workspace)
-    assert (back.active, back.previous, back.by_user) == ("v3", "v1", False)
+    # Rolled back means staying there, also through the next calibration.
+    assert (back.active, back.previous, back.by_user) == ("v3", "v1", True)
+    assert deployment.pinned_model(workspace) == "v3"
+    deployment.choose_by_error(workspace)
     assert deployment.pinned_model(workspace) is None
+
+
+def test_activating_what_is_active_keeps_the_way_back(workspace: Workspace) -> None:
+    deployment.keep_choice(
+        workspace,
+        deployment.Choice(active="v3", active_since="2026-01-01T00:00:00+00:00", previous="v1"),
+    )
+    pinned = deployment.activate(workspace, "v3")
+    assert (pinned.previous, pinned.active_since) == ("v1", "2026-01-01T00:00:00+00:00")
+    assert deployment.roll_back(workspace).active == "v1"
+
+
+def test_a_foreign_directory_is_not_written_into(workspace: Workspace) -> None:
+    workspace.calibrations.mkdir(parents=True)
+    (workspace.calibrations / "theirs.json").write_text("{}")
+    with pytest.raises(NotOursError):
+        deployment.activate(workspace, "v1")
+    assert [p.name for p in workspace.calibrations.iterdir()] == ["theirs.json"]
+
+
+def test_a_model_that_answers_only_the_easy_rows_is_not_chosen() -> None:
+    fleet = Fleet(calibration(dict.fromkeys(BUFFERS, 20_000.0)))
+    errors = {"v1": np.array([0.1, 0.1, 0.1]), "v2_1": np.array([0.01, np.inf, np.inf])}
+    assert fleet._select(errors) == ("v1", "lowest_cross_validated_error")
+    refused = {"v1": np.array([np.inf, np.inf])}
+    assert fleet._select(refused) == (None, "every_model_refused")
 
 
 def test_bad_choices_are_one_clear_line(workspace: Workspace) -> None:
@@ -135,7 +165,7 @@ def test_bad_choices_are_one_clear_line(workspace: Workspace) -> None:
         deployment.activate(workspace, "v9")
     with pytest.raises(InputError, match="nothing to roll back to"):
         deployment.roll_back(workspace)
-    deployment.choice_file(workspace).parent.mkdir(parents=True, exist_ok=True)
+    claim(workspace.calibrations)
     deployment.choice_file(workspace).write_text("{")
     with pytest.raises(InputError, match="not JSON"):
         deployment.read_choice(workspace)

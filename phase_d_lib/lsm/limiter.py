@@ -45,6 +45,8 @@ class RefillLimiter:
         self._available_bytes = 0.0
         self._turn = 0
         self._rng = rng
+        self._freed: dict[type[Job], list[float]] = {}
+        """Per kind of job, what threads that became free in this refill have been granted."""
 
     def serve(self, now_s: float, flushes: Sequence[Job], compactions: Sequence[Job]) -> list[Job]:
         """Grant what is available to the running jobs; return those that have written all.
@@ -79,6 +81,7 @@ class RefillLimiter:
     def _refill(self, now_s: float, jobs: Sequence[Job]) -> None:
         self._available_bytes = self._refill_bytes
         self.next_refill_s = now_s + self._refill_s
+        self._freed.clear()
         for job in jobs:
             job.granted_bytes = 0.0
 
@@ -96,9 +99,14 @@ class RefillLimiter:
             job.asked_bytes = 0.0
             self._turn += 1
             job.queued = self._turn
-        return job.left_bytes <= 0.0
+        if job.left_bytes > 0.0:
+            return False
+        self._freed.setdefault(type(job), []).append(job.granted_bytes)
+        return True
 
     def queue(self, job: Job) -> None:
-        """Put a new job at the end of the queue."""
+        """Put a new job at the end of the queue, on a thread with what that has left."""
+        freed = self._freed.get(type(job))
+        job.granted_bytes = freed.pop() if freed else 0.0
         self._turn += 1
         job.queued = self._turn

@@ -25,6 +25,8 @@ from phase_d_lib.specs import Frozen, OptionsSpec, RunSpec, WorkloadSpec
 
 AmplificationSource = Literal["given", "geometry", "calibration"]
 SMaxSource = Literal["simulated", "ratio"]
+Passport = dict[str, tuple[float | str, ...]]
+"""Input -> lowest and highest number, or every word, that a model was fitted on."""
 
 
 class LevelFlow(Frozen):
@@ -202,8 +204,8 @@ class PutRateModel(ABC):
         and gives S_max without a learned ratio.
     residuals_ : tuple of Residual
         log(measured / predicted) of the runs fitted on.
-    passport_ : dict of str to (float, float)
-        Range of each numeric input over those runs.
+    passport_ : dict of str to tuple
+        Range of each numeric input over those runs, the values of each other one.
     s_max_ratio_ : float or None
         Geometric mean of S_max over saturation rate where both were measured.
     """
@@ -214,7 +216,7 @@ class PutRateModel(ABC):
 
     def __init__(self) -> None:
         self.residuals_: tuple[Residual, ...] = ()
-        self.passport_: dict[str, tuple[float, float]] = {}
+        self.passport_: Passport = {}
         self.s_max_ratio_: float | None = None
 
     def fit(self, runs: Sequence[MeasuredCase]) -> Self:
@@ -261,11 +263,12 @@ class PutRateModel(ABC):
         """
         bare = self.estimate(case)
         rate, source = bare.saturation_ops_per_s, "none"
-        interval = conformal_interval(rate, self.residuals_, bare.binding)
+        own = [r for r in self.residuals_ if r.source == bare.amplification_source]
+        interval = conformal_interval(rate, own, bare.binding)
         if interval is not None:
             source = "conformal"
         elif rate is not None:
-            pool = pooled_residuals(self.name, bare.amplification_source)
+            pool = pooled_residuals(self.name, self.version, bare.amplification_source)
             interval = conformal_interval(rate, pool, bare.binding)
             source = "residual_pool" if interval is not None else "none"
         learned: dict[str, object] = {
@@ -307,30 +310,36 @@ def answer(model: PutRateModel, case: Case, *, bare: bool = False) -> Prediction
         return Prediction(model=model.name, refused=str(refusal))
 
 
-def _numbers(case: Case) -> dict[str, float]:
-    """Numeric inputs of a case by name: options, data, limiter (0 where there is none)."""
+def _inputs(case: Case) -> dict[str, float | str]:
+    """Inputs of a case by name: options, data, limits (0 where there is none)."""
     inputs = {
-        **case.options.model_dump(),
+        **case.options.model_dump(exclude={"stats_dump_period_sec"}),
         **case.workload.model_dump(exclude={"arrival", "threads", "key_bytes"}),
         "limiter_bytes_per_s": case.limiter_bytes_per_s or 0,
+        "device_limit_bytes_per_s": case.device.limit_bytes_per_s or 0,
     }
+    if case.workload.distribution != "zipfian":
+        inputs["zipf_s"] = 0.0
+    return {name: v if isinstance(v, str) else float(v) for name, v in inputs.items()}
+
+
+def _passport(cases: Sequence[Case]) -> Passport:
+    rows = [_inputs(case) for case in cases]
     return {
-        name: float(value)
-        for name, value in inputs.items()
-        if isinstance(value, int | float) and name != "stats_dump_period_sec"
+        name: tuple(sorted({row[name] for row in rows}, key=str))
+        if isinstance(first, str)
+        else (min(row[name] for row in rows), max(row[name] for row in rows))
+        for name, first in (rows[0] if rows else {}).items()
     }
 
 
-def _passport(cases: Sequence[Case]) -> dict[str, tuple[float, float]]:
-    rows = [_numbers(case) for case in cases]
-    return {
-        name: (min(row[name] for row in rows), max(row[name] for row in rows))
-        for name in (rows[0] if rows else {})
-    }
+def _inside(passport: Passport, case: Case) -> bool:
+    inputs = _inputs(case)
+    return bool(passport) and all(_within(inputs[n], known) for n, known in passport.items())
 
 
-def _inside(passport: dict[str, tuple[float, float]], case: Case) -> bool:
-    inputs = _numbers(case)
-    return bool(passport) and all(
-        low <= inputs[name] <= high for name, (low, high) in passport.items()
-    )
+def _within(value: float | str, known: tuple[float | str, ...]) -> bool:
+    if isinstance(value, str):
+        return value in known
+    low, high = known
+    return not isinstance(low, str) and not isinstance(high, str) and low <= value <= high

@@ -12,6 +12,7 @@ from phase_d_lib.lsm import SimulationResult, simulate, steady_states
 from phase_d_lib.lsm.geometry import batch_bytes
 from phase_d_lib.lsm.result import SeedResult
 from phase_d_lib.models.base import Amplification, Case, LevelFlow
+from phase_d_lib.rates import L0_FILES_UNIT, L0_ROUNDS_UNIT, outer_rise
 from phase_d_lib.specs import ArrivalSpec, OptionsSpec, SustainCriterion, WorkloadSpec
 from phase_d_lib.stalls import NO_STALL, STALLED_FRACTION, job_limits, regime_name
 
@@ -69,7 +70,7 @@ def _refill_s(case: Case) -> float:
     return REFILL_S if limited and (mu is None or cap is None or cap < threads * mu) else 0.0
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=256)
 def _simulated(
     workload: WorkloadSpec,
     options: OptionsSpec,
@@ -97,8 +98,9 @@ def simulated_s_max_ops_per_s(
 ) -> float | None:
     """Highest constant arrival rate that at least half of the simulated seeds sustain.
 
-    Bisected between a quarter of the saturation rate and U, to about 1 %. The state at the
-    window's start is that of a run at the same arrival rate from the settled tree.
+    Bisected between a quarter of the saturation rate and that rate, which it can't exceed, to
+    about 1 %. The state at the window's start is that of a run at the same arrival rate from the
+    settled tree.
 
     Returns
     -------
@@ -130,14 +132,15 @@ def simulated_s_max_ops_per_s(
 def simulated_states_ops_per_s(case: Case) -> tuple[float, ...]:
     """Saturation rates of the simulated steady states, by level-0 files; one or two.
 
-    Empty where the simulation would take minutes.
+    Empty where the simulation would take minutes, or the tree is not loaded before.
 
     Raises
     ------
     ModelRefusal
         As :func:`simulated`.
     """
-    if simulation_steps(case) > _LONGEST_SEARCH_STEPS:
+    # A tree that still fills would pass for a state.
+    if not case.workload.preload or simulation_steps(case) > _LONGEST_SEARCH_STEPS:
         return ()
     found = steady_states(
         case.workload,
@@ -165,19 +168,31 @@ def _sustained(case: Case, rate_ops_per_s: float, rule: SustainCriterion) -> boo
         _refill_s(case),
         _SERIES_PERIOD_S,
     )
-    held = [_holds(seed, rate_ops_per_s, end_s - start_s, rule) for seed in result.by_seed]
+    held = [
+        _holds(seed, rate_ops_per_s, end_s - start_s, rule, case.options) for seed in result.by_seed
+    ]
     return 2 * sum(held) >= len(held)
 
 
 def _holds(
-    seed: SeedResult, rate_ops_per_s: float, length_s: float, rule: SustainCriterion
+    seed: SeedResult,
+    rate_ops_per_s: float,
+    length_s: float,
+    rule: SustainCriterion,
+    options: OptionsSpec,
 ) -> bool:
     """The criterion on one simulated seed; a put waits as long as the backlog before it."""
     shortfall = 1.0 - seed.saturation_ops_per_s / rate_ops_per_s
     inside = seed.series[-int(length_s / _SERIES_PERIOD_S) :]
     waits_s = [row.backlog_ops / rate_ops_per_s for row in inside]
+    level = options.level0_file_num_compaction_trigger * options.write_buffer_size
+    rising = max(
+        outer_rise([row.l0_files for row in inside], unit=L0_FILES_UNIT),
+        outer_rise([row.pending_bytes for row in inside], unit=L0_ROUNDS_UNIT * level),
+    )
     return (
-        seed.stop_fraction * length_s <= rule.max_stop_s
+        rising <= 1.0
+        and seed.stop_fraction * length_s <= rule.max_stop_s
         and shortfall <= rule.max_shortfall_fraction
         and float(np.quantile(waits_s, 0.999)) * 1e3 <= rule.max_p999_ms
     )

@@ -38,6 +38,8 @@ class PooledResidual(Residual):
     """A recorded residual with its model and case."""
 
     model: str
+    version: str
+    """Of the model; residuals of another version say nothing of this one."""
     case: str
 
 
@@ -75,8 +77,9 @@ def residual_pool() -> ResidualPool | None:
     return ResidualPool.model_validate_json(file.read_bytes()) if file.is_file() else None
 
 
-def pooled_residuals(model: str, source: str | None) -> tuple[Residual, ...]:
-    """Return the recorded residuals of one model and one source of amplification."""
+def pooled_residuals(model: str, version: str, source: str | None) -> tuple[Residual, ...]:
+    """Return the recorded residuals of one version of a model and one source of amplification."""
     pool = residual_pool()
+    wanted = (model, version, source)
     rows = pool.residuals if pool else ()
-    return tuple(row for row in rows if row.model == model and row.source == source)
+    return tuple(row for row in rows if (row.model, row.version, row.source) == wanted)

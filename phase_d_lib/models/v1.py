@@ -7,7 +7,7 @@ from phase_d_lib.models.bounds import resource_bounds_ops_per_s, tightest
 
 
 class V1(PutRateModel):
-    r"""The tightest of five resource bounds.
+    r"""The tightest of the resource bounds.
 
     .. math::
 

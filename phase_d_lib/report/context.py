@@ -153,6 +153,7 @@ def _measurements(inputs: ReportInputs) -> dict[str, Any]:
         "ledger_table": sections.ledger_table(inputs),
         "level_table": sections.level_table(inputs),
         "alert_table": sections.alert_table(inputs),
+        "rate_table": sections.rate_table(inputs),
         "model_table": sections.model_table(inputs),
         "case_table": sections.case_table(inputs),
         "calibration_table": provenance.calibration_table(inputs),

@@ -16,7 +16,7 @@ from phase_d_lib.report.readings import (
     s_max_sentence,
     verdicts,
 )
-from phase_d_lib.report.wording import BINDINGS, DEVICE_MEANING, REGIMES, S_MAX_ABSENT
+from phase_d_lib.report.wording import BINDING_MEANING, BINDINGS, REGIMES, S_MAX_ABSENT
 
 
 def recommendations(inputs: ReportInputs) -> tuple[Finding, ...]:
@@ -98,7 +98,7 @@ _BINDING_ADVICE = {
     "device": "쓰기 증폭을 줄이거나 대역폭이 더 큰 디바이스에서 다시 잽니다",
     "device_write": "쓰기 증폭을 줄이거나 쓰기 대역폭이 더 큰 디바이스에서 다시 잽니다",
     "device_read": "컴팩션 읽기를 줄이거나 페이지 캐시를 늘려 다시 잽니다",
-    "mixed_device": "읽기와 쓰기를 모두 줄이는 쓰기 증폭 감소부터 시험합니다",
+    "mixed_device": "쓰기 증폭을 낮춰 읽기와 쓰기를 함께 줄이는 방법부터 시험합니다",
     "compaction_slots": "`max_background_jobs`와 `max_subcompactions`를 늘려 시험합니다",
     "foreground": "배치 쓰기와 쓰기 스레드 수를 바꾸어 시험합니다",
     "controller": "L0 기준과 `delayed_write_rate`를 바꾸어 시험합니다",
@@ -113,7 +113,7 @@ def _binding_advice(inputs: ReportInputs) -> Iterator[Finding]:
     yield Finding(
         rule_id=f"binding_{code}",
         kind="recommendation",
-        statement_ko=f"{DEVICE_MEANING[code]}. {_BINDING_ADVICE[code]}",
+        statement_ko=f"{BINDING_MEANING[code]}. {_BINDING_ADVICE[code]}",
         rule_ko=f"제약 자원: {BINDINGS[code]}, 근거: {source}",
         numbers={"limiter_use_fraction": limiter_use_fraction(inputs)},
     )

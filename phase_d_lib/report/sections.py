@@ -32,7 +32,9 @@ from phase_d_lib.report.wording import (
     BASELINE_NAMES,
     INTERVAL_SOURCES,
     METRICS,
+    OUTSIDE,
     REGIMES,
+    S_MAX_SOURCES,
     SEVERITIES,
     STALL_CAUSES,
     STALL_KINDS,
@@ -292,13 +294,14 @@ def regime_table(inputs: ReportInputs) -> Table:
             BASELINE_NAMES.get(score.model, f"`{score.model}`"),
             REGIMES[part.regime],
             count(part.cases),
+            count(part.refused),
             percent(part.median_error_fraction),
             percent(part.max_error_fraction),
         )
         for score in inputs.validation.every_score
         for part in score.regimes
     ]
-    return Table.of("모델|측정한 제약 자원|구성>|오차 중앙값>|최대>", rows)
+    return Table.of("모델|측정한 제약 자원|채점>|답하지 않음>|오차 중앙값>|최대>", rows)
 
 
 def absent_regimes(inputs: ReportInputs) -> str:
@@ -332,6 +335,29 @@ def split_table(inputs: ReportInputs) -> Table:
     ]
     return Table.of(
         "구성|제약 자원|가장 긴 정체 상태|오차(로그)>|구조>|제어기>|슬롯·CPU>|디바이스>|나머지>",
+        rows,
+    )
+
+
+def rate_table(inputs: ReportInputs) -> Table:
+    """What each model said of both rates of the monitored configuration, before it ran."""
+    rows = [
+        (
+            f"`{p.model}`",
+            puts_per_s(p.saturation_ops_per_s),
+            interval(p.interval_90_ops_per_s),
+            INTERVAL_SOURCES[p.interval_source],
+            puts_per_s(p.s_max_ops_per_s),
+            S_MAX_SOURCES[p.s_max_source] if p.s_max_source else ABSENT,
+            binding(p.binding) if p.binding else ABSENT,
+            STALL_REGIMES.get(p.stall_regime or "", ABSENT),
+            refusal(p.refused) if p.refused else "",
+        )
+        for p in inputs.monitoring.predictions
+    ]
+    return Table.of(
+        "모델|포화 처리율>|90 % 예측구간>|구간의 출처|S_max>|S_max의 출처|제약 자원"
+        "|가장 긴 정체 상태|비고",
         rows,
     )
 
@@ -390,6 +416,11 @@ def _case_row(case: CaseScore, prediction: Prediction) -> tuple[str, ...]:
     notes = [] if case.verdict.valid else [verdict(case.verdict)]
     if prediction.refused:
         notes.append(refusal(prediction.refused))
+    if prediction.outside:
+        notes.append("측정 범위 밖: " + ", ".join(OUTSIDE.get(n, n) for n in prediction.outside))
+    if len(prediction.states_ops_per_s) > 1:
+        states = ", ".join(puts_per_s(state) for state in prediction.states_ops_per_s)
+        notes.append(f"안정 상태 둘: {states}")
     return (
         f"`{case.name}`",
         rate(case.measured_ops_per_s),

@@ -13,7 +13,6 @@ from phase_d_lib.report.quantities import (
     number,
     p_value,
     percent,
-    puts_per_s,
     ratio,
     seconds,
     size,
@@ -121,7 +120,10 @@ def reason_sentence(reason: Reason) -> str:
             f"살아 있는 데이터 크기가 구간 안에서 {percent(value, signed=True)} 변했습니다"
             f"(기준 ±{limit_percent(limit)} 이내)"
         ),
-        "closure": (f"쓰기 장부의 비율이 {value:.3f}로 맞지 않습니다(기준 1 ± {limit:g})"),
+        "closure": (
+            f"쓰기 장부의 비율이 {with_particle(f'{value:.3f}', '으로/로')} "
+            f"맞지 않습니다(기준 1 ± {limit:g})"
+        ),
     }
     return sentences.get(reason.code, str(reason))
 
@@ -159,7 +161,15 @@ TRIAL_REASONS = {
 }
 BASELINE_NAMES = {
     "nearest_run": "기준선: 가장 가까운 실행",
-    "limiter_over_geometry": "기준선: 쓰기 한도 / 구조 증폭",
+    "limiter_over_geometry": "기준선: 쓰기 한도 ÷ 계산한 쓰기 증폭",
+}
+S_MAX_SOURCES = {"simulated": "모의실험", "ratio": "보정에서 배운 비율"}
+OUTSIDE = {
+    "device_reads": "디바이스 읽기(페이지 캐시로 가정)",
+    "read_fraction": "읽기 비율",
+    "iodepth": "깊이",
+    "numjobs": "작업 수",
+    "block_kib": "블록 크기",
 }
 INTERVAL_SOURCES = {
     "conformal": "보정 잔차",
@@ -189,7 +199,6 @@ ALERT_KINDS = {
     "l0_near_slowdown": "L0 파일 수가 지연 기준에 근접",
     "pending_near_soft_limit": "컴팩션 대기량이 연성 한도에 근접",
     "cpu_steal": "CPU steal 초과",
-    "below_interval": "예측구간 아래의 처리율",
 }
 ALERT_CAUSES = {
     "memtable": "멤테이블",
@@ -221,15 +230,15 @@ DEPLOYMENT_REASONS = {
         "교차검증 오차가 가장 작은 모델과 표준오차 안에서 같고, "
         "정체 상태와 S_max까지 모의실험으로 예측합니다"
     ),
-    "too_few_runs_to_cross_validate": "교차검증할 보정 실행이 모자라 첫 모델을 골랐습니다",
+    "every_model_refused": "모든 모델이 보정 구성에 답하지 않아 활성 모델이 없습니다",
     "chosen_by_user": "사용자가 지정했습니다",
     "no_valid_calibration_run": "유효한 보정 실행이 없어 활성 모델을 고르지 못했습니다",
 }
-DEVICE_MEANING = {
+BINDING_MEANING = {
     "device": "디바이스의 혼합 입출력 대역폭이 처리율을 정합니다",
     "device_write": "디바이스에 쓰는 속도가 처리율을 정합니다",
     "device_read": "컴팩션이 디바이스에서 읽는 속도가 처리율을 정합니다",
-    "mixed_device": "읽기와 쓰기가 나누어 쓰는 디바이스 대역폭이 처리율을 정합니다",
+    "mixed_device": "읽기와 쓰기가 함께 쓰는 디바이스 대역폭이 처리율을 정합니다",
     "limiter": "플러시와 컴팩션의 쓰기를 묶는 속도 제한기가 처리율을 정합니다",
     "compaction_slots": "동시에 돌 수 있는 컴팩션의 수가 처리율을 정합니다",
     "foreground": "정체가 없을 때의 put 경로가 처리율을 정합니다",
@@ -241,14 +250,14 @@ _REFUSALS = {
     "bounds": "측정한 상한이 하나도 없어 답하지 않았습니다",
     "foreground_ops_per_s": "정체 없는 put 속도(U)를 재지 못해 답하지 않았습니다",
     "slot_write_bytes_per_s": "컴팩션 슬롯의 속도를 재지 못해 답하지 않았습니다",
-    "grid_csv": "디바이스 대역폭을 재지 않아 답하지 않았습니다",
+    "grid_csv": "디바이스 격자가 없거나 빠진 점이 있어 답하지 않았습니다",
     "ledger": "쓰기 장부가 맞지 않아 답하지 않았습니다",
     "a_r": "디바이스 읽기량을 알 수 없어 답하지 않았습니다",
     "rows": "유효한 보정 실행이 없어 답하지 않았습니다",
     "device": "디바이스 대역폭을 재지 않아 답하지 않았습니다",
     "distribution": "이 키 분포를 다루지 않아 답하지 않았습니다",
     "read_fraction": "읽기가 섞인 부하를 다루지 않아 답하지 않았습니다",
-    "keys": "모의실험하기에 파일이 너무 많아 답하지 않았습니다",
+    "keys": "파일이 너무 많아 모의실험할 수 없으므로 답하지 않았습니다",
     "options": "쓰기가 영구히 멈추는 옵션이라 답하지 않았습니다",
 }
 _ALERT_ACTIONS = {
@@ -257,7 +266,6 @@ _ALERT_ACTIONS = {
     "l0_near_slowdown": "L0 컴팩션이 늦어지는지 확인합니다",
     "pending_near_soft_limit": "컴팩션 대기량이 계속 늘어나는지 확인합니다",
     "cpu_steal": "같은 호스트의 다른 부하를 줄이고 다시 잽니다",
-    "below_interval": "모델의 보정 범위와 호스트 상태를 확인합니다",
 }
 
 
@@ -284,7 +292,6 @@ def alert_value(alert: Alert) -> str:
         "l0_near_slowdown": lambda v: f"{v:g}개",
         "pending_near_soft_limit": size,
         "cpu_steal": percent,
-        "below_interval": puts_per_s,
     }
     show = formats.get(alert.kind, number)
     return f"{show(alert.value)}(기준 {show(alert.limit)})"

@@ -57,7 +57,12 @@ def _cap_over_geometry(case: Case) -> Prediction:
     if cap is None or amplification is None:
         missing = "device" if cap is None else "amplification"
         return Prediction(model=LIMITER_OVER_GEOMETRY, refused=f"{missing}: not known")
-    per_put = amplification.background_bytes_per_user_byte * case.workload.record_bytes
+    written = amplification.background_bytes_per_user_byte
+    if case.limiter_bytes_per_s is None and case.wal_on_same_device:
+        written += amplification.wal_bytes_per_user_byte  # a limiter does not count the WAL
+    if written <= 0:
+        return Prediction(model=LIMITER_OVER_GEOMETRY, refused="amplification: nothing is written")
+    per_put = written * case.workload.record_bytes
     return Prediction(
         model=LIMITER_OVER_GEOMETRY,
         saturation_ops_per_s=cap / per_put,

@@ -64,8 +64,11 @@ class RegimeScore(Frozen):
 
     regime: Regime
     cases: int
-    median_error_fraction: float
-    max_error_fraction: float
+    """Valid cases the model answered."""
+    refused: int
+    """Valid cases it refused: misses."""
+    median_error_fraction: float | None
+    max_error_fraction: float | None
 
 
 class ModelScore(Frozen):
@@ -95,9 +98,9 @@ class ModelScore(Frozen):
     median_stall_error: float | None
     """Median |predicted - measured| share of time stalled."""
     regime_hits: int | None
-    """Cases whose binding regime it named; None for a row that names none."""
+    """Answered cases whose regime it named; None for a row that names none."""
     stall_regime_hits: int | None
-    """Cases whose longest stall state it named; None for a model that names none."""
+    """Answered cases whose longest stall state it named; None for a model that names none."""
     regimes: tuple[RegimeScore, ...]
     median_closure_error_fraction: float | None
 
@@ -190,7 +193,7 @@ def score_model(model: str, cases: Sequence[CaseScore]) -> ModelScore:
         stall_regime_hits=(
             sum(p.stall_regime == c.behaviour.stall_regime for c, p in stalls) if stalls else None
         ),
-        regimes=_by_regime([c for c, _ in answered], relative),
+        regimes=_by_regime(cases, [c for c, _ in answered], relative),
         median_closure_error_fraction=_median(closures),
     )
 
@@ -203,16 +206,20 @@ def _median(values: Sequence[float] | np.ndarray) -> float | None:
     return float(np.median(values)) if len(values) else None
 
 
-def _by_regime(cases: Sequence[CaseScore], relative: np.ndarray) -> tuple[RegimeScore, ...]:
+def _by_regime(
+    cases: Sequence[CaseScore], answered: Sequence[CaseScore], relative: np.ndarray
+) -> tuple[RegimeScore, ...]:
     found = []
-    for regime in dict.fromkeys(case.behaviour.regime for case in cases):
-        own = relative[[case.behaviour.regime == regime for case in cases]]
+    for regime in dict.fromkeys(c.behaviour.regime for c in cases if c.verdict.valid):
+        valid = sum(c.verdict.valid and c.behaviour.regime == regime for c in cases)
+        own = relative[[c.behaviour.regime == regime for c in answered]] if answered else relative
         found.append(
             RegimeScore(
                 regime=regime,
                 cases=len(own),
-                median_error_fraction=float(np.median(own)),
-                max_error_fraction=float(own.max()),
+                refused=valid - len(own),
+                median_error_fraction=_median(own),
+                max_error_fraction=float(own.max()) if len(own) else None,
             )
         )
     return tuple(found)
