@@ -26,13 +26,13 @@ class CaseAnswer(Frozen):
     s_max_ops_per_s: float | None = None
     interval_90: tuple[float, float] | None = None
     """Of the saturation rate."""
-    interval_source: IntervalSource = "none"
-    """``residual_pool``: from errors recorded with the library, where no calibration is given."""
     binding: str | None = None
     stall_fraction: float | None = None
     amplification_source: AmplificationSource | None = None
     inside_calibration: bool | None = None
     """Whether every numeric input lies in the range calibrated on; False without calibration."""
+    interval_source: IntervalSource | None = None
+    """``residual_pool``: from errors recorded with the library, where no calibration is given."""
     refused: str | None = None
 
     def record(self) -> dict[str, Any]:
@@ -84,6 +84,8 @@ def table(asked: tuple[CaseAnswer, ...]) -> str:
         )
     if any(row.amplification_source == "given" for row in asked):
         lines.append("given amplification makes a rate a closure figure, not a prediction")
+    if any(row.interval_source == "residual_pool" for row in asked):
+        lines.append("intervals come from errors recorded with the library on another machine")
     return "\n".join(lines)
 
 

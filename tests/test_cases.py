@@ -39,6 +39,7 @@ KEYS = [
     "stall_fraction",
     "amplification_source",
     "inside_calibration",
+    "interval_source",
 ]
 
 # 1,000 B records, three compaction slots, everything the bounds need.
@@ -524,7 +525,7 @@ def test_the_published_schema_is_the_models() -> None:
     jsonschema.Draft202012Validator.check_schema(json.loads(published))
 
 
-@pytest.mark.parametrize("name", ["case.json", "case-server.json"])
+@pytest.mark.parametrize("name", ["case.json", "case-server.json", "case-server-device.json"])
 def test_examples_fit_the_published_schema(name: str) -> None:
     schema = json.loads((DATA / "schemas" / "case.schema.json").read_text())
     jsonschema.validate(json.loads((EXAMPLES / name).read_text()), schema)

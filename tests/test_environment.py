@@ -249,7 +249,7 @@ def test_git_ignores_what_runs_write(tmp_path: Path) -> None:
     ]
     kept = [
         "data/runs/.gitkeep",
-        "data/calibration/.gitkeep",
+        "data/calibration/.phase-d",
         "data/profiles/quick.yml",
         "reports/example/index.html",
         "notebooks/01_integration.ipynb",

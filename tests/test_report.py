@@ -327,7 +327,7 @@ def test_what_is_not_built_or_refused_is_shown_as_absent(report: Path) -> None:
     text = (report / "phase_d_report.md").read_text()
     assert "지속 가능 처리율(S_max)은 이 보고서에서 측정하지 않았습니다" in text
     assert "이 프로필은 디바이스 대역폭을 재지 않습니다" in text
-    assert "쓰기 제어기, 컴팩션 슬롯, CPU와 쓰기 경로, 디바이스가 제약인 것이 없습니다" in text
+    assert "쓰기 제어기, 컴팩션 슬롯, CPU와 쓰기 경로, 디바이스가 제약인 것은 없습니다" in text
 
 
 def test_the_parts_of_an_error_add_up(report: Path) -> None:

@@ -30,6 +30,7 @@ from phase_d_lib.report.recommendations import (
     recommendations,
 )
 from phase_d_lib.report.wording import (
+    INTERVAL_SOURCES,
     REGIMES,
     accuracy,
     agreement,
@@ -230,8 +231,9 @@ def _prediction_sentence(inputs: ReportInputs) -> str:
         return refusal(prediction.refused or "")
     shown = puts_per_s(prediction.saturation_ops_per_s)
     if prediction.interval_90_ops_per_s is None:
-        return f"{shown}(예측구간 없음: 보정 실행이 모자랍니다)"
-    return f"{shown}(90 % 예측구간 {interval(prediction.interval_90_ops_per_s)})"
+        return f"{shown}(예측구간 없음: 같은 제약 자원의 잔차가 모자랍니다)"
+    source = INTERVAL_SOURCES[prediction.interval_source]
+    return f"{shown}(90 % 예측구간 {interval(prediction.interval_90_ops_per_s)}, 출처: {source})"
 
 
 def _tuning_effect(inputs: ReportInputs) -> str:
