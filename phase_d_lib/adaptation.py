@@ -25,7 +25,7 @@ from phase_d_lib.specs import ArrivalSpec, Frozen, OptionsSpec, RunSpec, parse
 
 WINDOW_S = 10.0
 """Length of a window and of the horizon: longer than the stall cycle."""
-TRACE_S, WARMUP_S, CHANGE_AT_S = 120.0, 10.0, 50.0
+TRACE_S, WARMUP_S, CHANGE_AT_S = 90.0, 10.0, 40.0
 WARM_WINDOWS = 2
 """Windows every predictor sees before its first forecast is scored."""
 ALPHA = 0.5

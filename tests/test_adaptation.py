@@ -17,6 +17,7 @@ from phase_d_lib.adaptation import (
     CHANGE_AT_S,
     NO_WORSE_MARGIN,
     PREDICTORS,
+    TRACE_S,
     WINDOW_S,
     Change,
     Kind,
@@ -144,7 +145,9 @@ def test_the_standard_traces_change_something_live_and_no_window_is_silent() -> 
             assert after.options != spec.options
             assert after.workload == spec.workload
         if spec.workload.arrival.kind != "closed":
-            offered = [offered_in(spec, s, s + WINDOW_S) for s in np.arange(10.0, 120.0, WINDOW_S)]
+            offered = [
+                offered_in(spec, s, s + WINDOW_S) for s in np.arange(10.0, TRACE_S, WINDOW_S)
+            ]
             assert min(o or 0.0 for o in offered) > 0.3 * SATURATION
             assert max(o or 0.0 for o in offered) < 1.25 * SATURATION
     triggers = TRACES["triggers-low"].changes[0].options, TRACES["triggers-high"].changes[0].options
@@ -235,7 +238,7 @@ def case_of(spec: RunSpec) -> Case:
 
 def simulated_windows(trace: TraceSpec, seed: int) -> list[Window]:
     """Cut two simulations into windows: the trace's first options, then its last."""
-    at = [n * WINDOW_S for n in range(1, 12)]
+    at = [n * WINDOW_S for n in range(1, round(TRACE_S / WINDOW_S))]
     first, last = (_cut(trace.spec_at(t), seed) for t in (0.0, trace.spec.duration_s))
     return [(first if start_s < CHANGE_AT_S else last)[n] for n, start_s in enumerate(at)]
 
@@ -243,9 +246,9 @@ def simulated_windows(trace: TraceSpec, seed: int) -> list[Window]:
 def _cut(spec: RunSpec, seed: int) -> list[Window]:
     result = simulate(
         spec.workload, spec.options, limiter_bytes_per_s=LIMITER, foreground_ops_per_s=85e3,
-        slot_write_bytes_per_s=220e6, window_s=(10.0, 120.0), seeds=(seed,),
+        slot_write_bytes_per_s=220e6, window_s=(10.0, TRACE_S), seeds=(seed,),
     ).by_seed[0]  # fmt: skip
-    edges = np.arange(10.0, 121.0, WINDOW_S)
+    edges = np.arange(10.0, TRACE_S + 1.0, WINDOW_S)
     times = np.array([0.0, *(row.time_s for row in result.series)])
     rates = np.array([row.rate_ops_per_s for row in result.series])
     puts = np.diff(np.interp(edges, times, np.cumsum([0.0, *(rates * np.diff(times))])))
@@ -280,7 +283,7 @@ def test_v5_beats_persistence_where_simulated_options_change() -> None:
     result = summary(scores)
     errors = {error.predictor: error for error in result.errors if error.group == "options"}
     v5, last = errors["v5"], errors["persistence"]
-    assert v5.windows == 6 * 9
+    assert v5.windows == 6 * 6
     assert v5.mean_log_error < 0.8 * last.mean_log_error
     assert v5.after_change_log_error is not None
     assert last.after_change_log_error is not None

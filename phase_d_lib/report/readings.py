@@ -6,7 +6,7 @@ from phase_d_lib.calibration import DEFAULT
 from phase_d_lib.models.base import Prediction
 from phase_d_lib.monitor import StallShare, Trend
 from phase_d_lib.report.inputs import ReportInputs
-from phase_d_lib.report.quantities import duration_us, limit_percent, percent, rate
+from phase_d_lib.report.quantities import duration_us, limit_percent, percent, puts_per_s, rate
 from phase_d_lib.report.wording import S_MAX_ABSENT, Judgement, stability, unscored
 from phase_d_lib.tuning.comparison import Comparison
 from phase_d_lib.validation import ModelScore
@@ -64,7 +64,10 @@ def s_max_sentence(inputs: ReportInputs) -> str:
     """Say the measured sustainable rate with its interval and its share of saturation."""
     found = inputs.integration.calibration.sustained
     if found is None:
-        return S_MAX_ABSENT
+        said = active_prediction(inputs)
+        if said is None or said.s_max_ops_per_s is None:
+            return S_MAX_ABSENT
+        return f"{S_MAX_ABSENT}. `{said.model}`의 예측은 {puts_per_s(said.s_max_ops_per_s)}입니다"
     if found.s_max_ops_per_s is None:
         return "시험한 도착률에서는 지속 가능 처리율(S_max)을 정하지 못했습니다"
     own = next(row for row in inputs.integration.calibration.rows if row.name == DEFAULT)
