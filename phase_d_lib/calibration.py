@@ -5,11 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-import orjson
-
 from phase_d_lib.design import draw_cases
 from phase_d_lib.device import DeviceProbe
-from phase_d_lib.errors import InputError
 from phase_d_lib.laboratory import Laboratory, derived_seed
 from phase_d_lib.ledger import Ledger, ledger_of
 from phase_d_lib.models.base import (
@@ -26,7 +23,7 @@ from phase_d_lib.runs import Run, RunResult, utc_now
 from phase_d_lib.smax import SMaxResult, measure
 from phase_d_lib.specs import Frozen, RunSpec, digest, parse
 from phase_d_lib.validity import Verdict
-from phase_d_lib.workspace import Workspace, claim, write_atomically
+from phase_d_lib.workspace import Workspace, claim, read_json_object, write_atomically
 
 DEFAULT = "default"
 """Name of the scenario's own configuration."""
@@ -145,15 +142,7 @@ def read_calibration(file: Path) -> Calibration:
     InputError
         One line, when it cannot be read or is no calibration of this version.
     """
-    try:
-        values = orjson.loads(file.read_bytes())
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror})") from None
-    except orjson.JSONDecodeError as error:
-        raise InputError(f"{file}: not JSON ({error})") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{file}: not a calibration written by phase-d calibrate")
-    return parse(Calibration, values, str(file))
+    return parse(Calibration, read_json_object(file), str(file))
 
 
 def table(calibration: Calibration) -> str:

@@ -10,7 +10,6 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import orjson
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -27,6 +26,7 @@ from phase_d_lib.lsm.geometry import batch_bytes
 from phase_d_lib.models.base import Amplification, Case, DeviceEnvelope, HostSpeeds
 from phase_d_lib.specs import Compression, Frozen, OptionsSpec, WorkloadSpec, parse
 from phase_d_lib.units import GIB, KIB, MIB
+from phase_d_lib.workspace import read_json_object
 
 KEY_BYTES = 16
 """Key size of every case; the rest of a record is its value."""
@@ -267,14 +267,7 @@ def read_case(path: Path) -> CaseInputs:
         or a value out of range.
     """
     try:
-        values = orjson.loads(path.read_bytes())
-    except OSError as error:
-        raise _one_line(f"{path}: cannot be read ({error.strerror})") from None
-    except orjson.JSONDecodeError as error:
-        raise _one_line(f"{path}: not JSON ({error})") from None
-    if not isinstance(values, dict):
-        raise _one_line(f"{path}: a case file holds one JSON object, this a {_kind(values)}")
-    try:
+        values = read_json_object(path)
         for name, kind in _SECTIONS.items():
             # Checked one by one first: an unknown key is then told with its own section's keys.
             if isinstance(values.get(name), dict):
@@ -410,11 +403,6 @@ def _given_amplification(inputs: CaseInputs) -> Amplification | None:
         compaction_write_bytes_per_user_byte=given.a_c * scale,
         device_read_bytes_per_user_byte=None if given.a_r is None else given.a_r * scale,
     )
-
-
-def _kind(value: object) -> str:
-    names = {list: "array", str: "string", int: "number", float: "number", bool: "boolean"}
-    return names.get(type(value), "null")
 
 
 def _one_line(message: str) -> InputError:

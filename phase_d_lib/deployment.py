@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import orjson
 from pydantic import Field
 
 from phase_d_lib.calibration import DEFAULT, Calibration, calibrate
@@ -29,7 +28,7 @@ from phase_d_lib.models.registry import load_models
 from phase_d_lib.profiles import IntegrationPlan, Scenario
 from phase_d_lib.runs import utc_now
 from phase_d_lib.specs import Frozen, RunSpec, parse
-from phase_d_lib.workspace import Workspace, claim, write_atomically
+from phase_d_lib.workspace import Workspace, claim, read_json_object, write_atomically
 
 MIN_REGIME_ROWS = 3
 """Fewer calibration rows in the present regime than this, and all rows select the model."""
@@ -301,11 +300,7 @@ def read_choice(workspace: Workspace) -> Choice | None:
     file = choice_file(workspace)
     if not file.is_file():
         return None
-    try:
-        values = orjson.loads(file.read_bytes())
-    except orjson.JSONDecodeError as error:
-        raise InputError(f"{file}: not JSON ({error}); delete it to deploy anew") from None
-    return parse(Choice, values, str(file))
+    return parse(Choice, read_json_object(file), str(file))
 
 
 def choose_by_error(workspace: Workspace) -> None:

@@ -10,6 +10,9 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import orjson
 
 from phase_d_lib.errors import InputError, NotOursError
 
@@ -137,6 +140,30 @@ def remove(path: Path) -> None:
     if not is_ours(path) or path.is_mount():
         raise NotOursError(f"{path} was not created by this project; it was left untouched")
     shutil.rmtree(path)
+
+
+def read_json_object(file: Path) -> dict[str, Any]:
+    """Read a file that holds one JSON object.
+
+    Raises
+    ------
+    InputError
+        One line: it can't be read, is not JSON, or holds something else.
+    """
+    try:
+        values = orjson.loads(file.read_bytes())
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror})") from None
+    except orjson.JSONDecodeError as error:
+        raise InputError(f"{file}: not JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{file}: holds a JSON {_kind(values)}; one JSON object is needed")
+    return values
+
+
+def _kind(value: object) -> str:
+    names = {list: "array", str: "string", int: "number", float: "number", bool: "boolean"}
+    return names.get(type(value), "null")
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

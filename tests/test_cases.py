@@ -456,7 +456,7 @@ def test_when_all_refuse_the_exit_code_is_3(
         ("record_bytes: 1000", "not JSON ("),
         ("", "not JSON ("),
         ("[" * 5000, "not JSON ("),
-        ("[]", "a case file holds one JSON object, this a array"),
+        ("[]", "holds a JSON array; one JSON object is needed"),
         ("null", "this a null"),
     ],
 )

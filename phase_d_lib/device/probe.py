@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 import time
@@ -127,13 +126,7 @@ class DeviceProbe(Frozen):
             When a file is missing or broken, or the CSV is not the grid of the JSON.
         """
         provenance = path.with_suffix(".json")
-        try:
-            values = json.loads(provenance.read_bytes())
-        except OSError as error:
-            raise InputError(f"{provenance}: cannot be read ({error.strerror})") from None
-        except ValueError:
-            raise InputError(f"{provenance}: not JSON; save the probe again") from None
-        probe = parse(cls, values, str(provenance))
+        probe = parse(cls, workspace.read_json_object(provenance), str(provenance))
         table = read_device_grid(path.with_suffix(".csv"))
         mine = probe.grid.table()
         if table.shape != mine.shape or not np.allclose(table, mine):
