@@ -457,7 +457,7 @@ def test_when_all_refuse_the_exit_code_is_3(
         ("", "not JSON ("),
         ("[" * 5000, "not JSON ("),
         ("[]", "holds a JSON array; one JSON object is needed"),
-        ("null", "this a null"),
+        ("null", "holds a JSON null"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
