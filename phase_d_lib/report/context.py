@@ -145,6 +145,7 @@ def _measurements(inputs: ReportInputs) -> dict[str, Any]:
         "detail_table": sections.detail_table(inputs),
         "split_table": sections.split_table(inputs),
         "device_table": provenance.device_table(inputs),
+        "device_sentence": provenance.device_sentence(inputs),
         "loop_table": sections.loop_table(inputs),
         "followed_table": sections.followed_table(inputs),
         "followed_refused": refusal(monitoring.followed_refused or ""),

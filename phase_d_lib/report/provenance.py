@@ -137,6 +137,20 @@ def host_speed_table(inputs: ReportInputs) -> Table:
     return Table.of("값|측정값>|실행", rows)
 
 
+def device_sentence(inputs: ReportInputs) -> str:
+    """Say with what, on what and in what state the device was measured; empty when it was not."""
+    device = inputs.integration.calibration.device
+    if device is None:
+        return ""
+    state, tool = device.state, device.tool
+    name = "fio" if tool.kind == "fio" else "내장 측정기"
+    return (
+        f"도구는 {name}({tool.version}), 디바이스는 `{state.device or '알 수 없음'}`, 파일 시스템 "
+        f"사용률은 {percent(state.filled_fraction)}이고, 같은 점을 "
+        f"{count(device.plan.repeats)}번 잰 값의 차이는 최대 {percent(max(device.spread))}입니다"
+    )
+
+
 def device_table(inputs: ReportInputs) -> Table:
     """Measured points of the device."""
     device = inputs.integration.calibration.device
