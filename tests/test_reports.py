@@ -242,7 +242,9 @@ def test_random_numbers_are_drawn_only_where_they_may_be() -> None:
         "engines/workload.py": "the workload",
         "engines/embedded_process.py": "the read/write coin of the workload",
         "rates.py": "resampling",
-        "validation.py": "the held-out design",
+        "design.py": "the design of calibration and held-out cases",
+        "adaptation.py": "resampling of traces",
+        "device/tools.py": "places the probe reads and writes",
     }
     for file in (REPOSITORY.root / "phase_d_lib").rglob("*.py"):
         name = file.relative_to(REPOSITORY.root / "phase_d_lib").as_posix()

@@ -320,8 +320,8 @@ def levels_and_debt(run: str) -> list[tuple[int, list[float], int]] | None:
     """Return after each job: level-0 files, bytes by level, debt as logged.
 
     Sizes of files older than the LOG are known to a KiB from the jobs that read them; what no job
-    read stays in level 2 and is missing there. None for a run with a fourth level, or one whose
-    level 1 no job read (no compaction of level 0).
+    read stays in level 2 and is missing there. None for a run with a fourth level, one that moved a
+    file (its size is not told), or one whose level 1 no job read (no compaction of level 0).
     """
     size: dict[int, float] = {}
     level_of: dict[int, int] = {}
@@ -344,6 +344,8 @@ def levels_and_debt(run: str) -> list[tuple[int, list[float], int]] | None:
                 levels = {int(key[7:]): event[key] for key in event if key.startswith("files_L")}
                 inputs[job] = [number for files in levels.values() for number in files]
                 level_of.update({n: level for level, files in levels.items() for n in files})
+            elif name == "trivial_move":
+                return None
             elif name in ("flush_finished", "compaction_finished"):
                 files = event["lsm_state"]
                 ended.append((event["time_micros"], job, event.get("output_level", 0), files[0]))

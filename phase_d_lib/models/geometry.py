@@ -18,6 +18,8 @@ from phase_d_lib.stalls import NO_STALL, STALLED_FRACTION, job_limits, regime_na
 
 STEADY_WINDOW_S = (20.0, 60.0)
 """Window that stands for the steady state of a case that names none."""
+STATES_WINDOW_S = (20.0, 120.0)
+"""Window in which steady states are looked for."""
 LONGEST_SIMULATION_STEPS = 300_000
 """Larger simulations take more than a minute a seed."""
 _LONGEST_SEARCH_STEPS = LONGEST_SIMULATION_STEPS // 100
@@ -140,7 +142,8 @@ def simulated_states_ops_per_s(case: Case) -> tuple[float, ...]:
         As :func:`simulated`.
     """
     # A tree that still fills would pass for a state.
-    if not case.workload.preload or simulation_steps(case) > _LONGEST_SEARCH_STEPS:
+    long = case.model_copy(update={"window_s": STATES_WINDOW_S})
+    if not case.workload.preload or simulation_steps(long) > _LONGEST_SEARCH_STEPS:
         return ()
     found = steady_states(
         case.workload,
@@ -149,6 +152,7 @@ def simulated_states_ops_per_s(case: Case) -> tuple[float, ...]:
         foreground_ops_per_s=case.host.foreground_ops_per_s or 0.0,
         slot_write_bytes_per_s=case.host.slot_write_bytes_per_s,
         limiter_refill_s=_refill_s(case),
+        window_s=STATES_WINDOW_S,
     )
     return tuple(state.saturation_ops_per_s for state in found)
 
