@@ -56,7 +56,7 @@ class Deployment(Frozen):
     cross_validated_error_fraction: float | None
     """Median |predicted / measured - 1| over calibration rows, each predicted without its run."""
     regime_error_fraction: float | None = None
-    """The same (as a factor) over the rows of the present regime that it answered."""
+    """The same over the rows of the present regime that it answered."""
     residuals: tuple[float, ...] = ()
     """log(measured / predicted) of all rows."""
     s_max_ratio: float | None = None
@@ -204,11 +204,11 @@ class Fleet:
 
     @staticmethod
     def _errors(model: PutRateModel, rows: list[MeasuredCase]) -> np.ndarray:
-        """|log ratio| of each row, infinite where the model refuses: a refusal is a miss."""
+        """|predicted / measured - 1| of each row, infinite where refused: a refusal is a miss."""
         rates = [answer(model, row.case, bare=True).saturation_ops_per_s for row in rows]
         return np.array(
             [
-                abs(np.log(row.saturation_ops_per_s / rate)) if rate else np.inf
+                abs(rate / row.saturation_ops_per_s - 1.0) if rate else np.inf
                 for row, rate in zip(rows, rates, strict=True)
             ]
         )
@@ -240,7 +240,7 @@ class Fleet:
     def _state(self, name: str, active: str | None, errors: np.ndarray, now: str) -> Deployment:
         model, refusal = self.models[name], self._refusals[name]
         every = [abs(np.expm1(-r.log_ratio)) for r in model.residuals_]
-        regime = np.expm1(errors[np.isfinite(errors)])
+        regime = errors[np.isfinite(errors)]
         calibrated = "refused" if refusal else "calibrated" if every else "not_cross_validated"
         return Deployment(
             model=name,

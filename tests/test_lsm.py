@@ -378,7 +378,7 @@ PROTOTYPE = {
     # Medians over 48 seeds of ../shared/prototype/lsm_simulation_prototype.py, window 6-20 s, its
     # delayed rate while preloading set to 30 MiB/s as our options have it: puts/s, write
     # amplification, % of time stalled. Seeds of one configuration spread by 3-9 %. It knows no
-    # first copies of a load, so its last level fills too slowly and it comes out up to 4 % faster.
+    # first copies of a load, so its last level fills too slowly.
     "S": ({}, {}, 17946, 4.214, 78.7),
     "buffers 4 MiB": (
         {"write_buffer_size": 4 * MIB, "target_file_size_base": 4 * MIB},
@@ -402,14 +402,22 @@ PROTOTYPE = {
 
 
 @pytest.mark.parametrize("name", PROTOTYPE)
-def test_agrees_with_the_prototype(name):
+def test_agrees_with_the_prototype(name, monkeypatch):
+    def without_first_copies(*args):
+        loaded = settled(*args)
+        for file in (file for files in loaded.tree.levels for file in files):
+            file.loaded = None
+        return loaded
+
+    # What the prototype does not know is taken away, so that all else can be held to 3 %.
+    monkeypatch.setattr("phase_d_lib.lsm.simulation.settled", without_first_copies)
     changes, workload, rate, amplification, stall_percent = PROTOTYPE[name]
     result = simulate(
         WorkloadSpec(**workload), OptionsSpec(**changes), **S, seeds=range(16), limiter_refill_s=0.0
     )
-    assert median(result.saturation_ops_per_s_by_seed) == pytest.approx(rate, rel=0.045)
+    assert median(result.saturation_ops_per_s_by_seed) == pytest.approx(rate, rel=0.03)
     ours = median(seed.write_amplification for seed in result.by_seed)
-    assert ours == pytest.approx(amplification, rel=0.045)
+    assert ours == pytest.approx(amplification, rel=0.03)
     stalled = 100 * median(seed.stall_fraction for seed in result.by_seed)
     assert stalled == pytest.approx(stall_percent, abs=3.0)
 
