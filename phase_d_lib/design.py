@@ -42,7 +42,7 @@ _SET: dict[str, tuple[OptionChanges, ...]] = {
 """Levels as the changes they make."""
 _GEOMETRY = ("write_buffer_size", "max_bytes_for_level_base", "max_bytes_for_level_multiplier")
 _SLOTS_FACTORS = (*_GEOMETRY, "level0_slowdown_writes_trigger")
-_CPU_FACTORS = ("max_bytes_for_level_multiplier", "keys", "value_bytes")
+_CPU_FACTORS = ("max_bytes_for_level_multiplier",)
 
 
 def draw_cases(scenario: Scenario, count: int, seed: int) -> dict[str, OptionChanges]:
@@ -70,7 +70,8 @@ def draw_regime(
     """Draw `count` different cases in which another resource than the scenario's own binds.
 
     slots: no limiter, so the compaction slots are always busy. cpu: no limiter,
-    buffers and triggers so large that the writer never stalls. device: direct I/O below a cap on
+    buffers and triggers so large, and keys so few, that compaction keeps up and the writer never
+    stalls. device: direct I/O below a cap on
     the device's bandwidth; needs :func:`~phase_d_lib.throttle.throttling_available`.
     """
     rng = np.random.default_rng(seed)
@@ -124,8 +125,10 @@ def _changes(scenario: Scenario, names: list[str], rng: np.random.Generator) -> 
 def _held_back_by(scenario: Scenario, regime: Regime, rng: np.random.Generator) -> OptionChanges:
     free: OptionChanges = {"limiter_bytes_per_s": None}
     if regime == "cpu":
-        own = scenario.options
+        own, workload = scenario.options, scenario.workload
         return free | {
+            "keys": round(workload.keys * float(rng.choice((0.25, 0.5)))),
+            "value_bytes": round(workload.value_bytes * float(rng.choice((0.5, 1.0)))),
             "write_buffer_size": 8 * own.write_buffer_size,
             "target_file_size_base": 8 * own.target_file_size_base,
             "max_bytes_for_level_base": round(

@@ -64,6 +64,8 @@ def test_regimes_are_drawn_as_described(scenario: Scenario) -> None:
         assert spec.options.use_direct_io_for_flush_and_compaction
     for spec in specs(scenario, draw_regime(scenario, "cpu", 5, seed=1)):  # type: ignore[arg-type]
         assert spec.options.write_buffer_size == 8 * scenario.options.write_buffer_size
+        assert spec.workload.keys <= scenario.workload.keys / 2
+        assert spec.workload.value_bytes <= scenario.workload.value_bytes
 
 
 def test_the_device_regime_is_shown_only_where_a_cap_can_be_set() -> None:
