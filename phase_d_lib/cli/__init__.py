@@ -1,0 +1,46 @@
+"""The command line: ``phase-d VERB``, the same as ``python -m phase_d_lib VERB``."""
+
+from __future__ import annotations
+
+import sys
+
+# nbformat imports an optional URL grammar that costs over a second and is never used here; only
+# a whole process may decide that, so the library itself does not.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
+import typer  # noqa: E402
+
+from phase_d_lib.cli import measuring, predicting, reports  # noqa: E402
+from phase_d_lib.cli.console import tell  # noqa: E402
+from phase_d_lib.errors import PhaseDError  # noqa: E402
+
+app = typer.Typer(
+    help="Predict, measure, watch, tune and validate how fast a RocksDB can keep writing.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for verb in (
+    reports.report,
+    reports.profiles,
+    reports.runs,
+    measuring.calibrate,
+    measuring.smax,
+    measuring.adapt,
+    predicting.predict,
+    predicting.deploy,
+    measuring.record,
+    measuring.pool,
+    measuring.bench,
+    reports.clean,
+):
+    app.command()(verb)
+
+
+def main() -> None:
+    """Run the command line; every known error is one line and its exit code."""
+    try:
+        app()
+    except PhaseDError as error:
+        tell(f"phase-d: {error}")
+        sys.exit(error.exit_code)
