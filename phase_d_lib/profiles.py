@@ -292,31 +292,36 @@ def load_profile(profiles: Path, name: str) -> Profile:
     InputError
         For an unknown profile, bad YAML, a wrong key, type, range or combination.
     """
-    values = _read(profiles, name)
-    base = values.pop("extends", None)
-    if base is not None:
-        values = {**_read(profiles, str(base)), **values}
-    file = Path(f"{name}.yaml")
-    profile = parse(Profile, {"name": name, **values}, file.name)
+    profile = parse(Profile, {"name": name, **read_yaml(profiles, name, "profile")}, f"{name}.yaml")
     if profile.planned_s() > profile.budget_s:
         raise InputError(
-            f"{file.name}: planned runs take {profile.planned_s():.0f} s, more than "
+            f"{name}.yaml: planned runs take {profile.planned_s():.0f} s, more than "
             f"budget_s = {profile.budget_s:.0f}; shorten them or raise the budget"
         )
     return profile
 
 
-def _read(profiles: Path, name: str) -> dict[str, Any]:
-    known = sorted(path.stem for path in profiles.glob("*.yaml"))
+def read_yaml(folder: Path, name: str, kind: str) -> dict[str, Any]:
+    """Read ``NAME.yaml`` of a folder; ``extends: NAME`` supplies every key it does not set.
+
+    Raises
+    ------
+    InputError
+        For an unknown name, bad YAML, or a file without keys.
+    """
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
     if name not in known:
-        raise InputError(f"profile = {name!r} is unknown; there are: {', '.join(known)}")
+        raise InputError(f"{kind} = {name!r} is unknown; there are: {', '.join(known)}")
     try:
-        values = yaml.safe_load((profiles / f"{name}.yaml").read_text())
+        values = yaml.safe_load((folder / f"{name}.yaml").read_text())
     except yaml.YAMLError as error:
         raise InputError(f"{name}.yaml: not readable as YAML: {_one_line(error)}") from None
     if not isinstance(values, dict):
-        raise InputError(f"{name}.yaml: holds no keys; copy data/profiles/quick.yaml and change it")
-    return values
+        raise InputError(
+            f"{name}.yaml: holds no keys; copy another {kind} beside it and change that"
+        )
+    base = values.pop("extends", None)
+    return values if base is None else {**read_yaml(folder, str(base), kind), **values}
 
 
 def _one_line(error: Exception) -> str:

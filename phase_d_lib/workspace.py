@@ -45,6 +45,16 @@ class Workspace:
         return self.root / "data" / "profiles"
 
     @property
+    def scenarios(self) -> Path:
+        """Tuning scenarios, YAML files."""
+        return self.root / "data" / "scenarios"
+
+    @property
+    def landscapes(self) -> Path:
+        """Measured tables of many configurations of one scenario."""
+        return self.root / "data" / "landscapes"
+
+    @property
     def runs(self) -> Path:
         """Run directories."""
         return self.root / "data" / "runs"
