@@ -12,26 +12,18 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from phase_d_lib import adaptation
-from phase_d_lib.adaptation import (
-    CHANGE_AT_S,
+from phase_d_lib.adaptation import WINDOW_S, standard_traces, traces
+from phase_d_lib.adaptation.scores import (
     NO_WORSE_MARGIN,
     PREDICTORS,
-    TRACE_S,
-    WINDOW_S,
-    Change,
-    Kind,
     TraceScore,
-    TraceSpec,
     WindowScore,
-    counters_at,
-    offered_in,
-    run_trace,
+    difference,
     score_windows,
-    standard_traces,
     summary,
-    windows,
 )
+from phase_d_lib.adaptation.traces import CHANGE_AT_S, TRACE_S, Change, Kind, TraceSpec, run_trace
+from phase_d_lib.adaptation.windows import offered_in, windows
 from phase_d_lib.device import DeviceGrid
 from phase_d_lib.engines.workload import arrival_times
 from phase_d_lib.errors import EngineError, InputError
@@ -42,6 +34,7 @@ from phase_d_lib.models.base import Case, DeviceEnvelope, HostSpeeds
 from phase_d_lib.models.geometry import predicted_amplification
 from phase_d_lib.models.v5 import V5, Factors, Window
 from phase_d_lib.profiles import Scenario
+from phase_d_lib.rates import counters_at
 from phase_d_lib.runs import Run, find_runs
 from phase_d_lib.specs import ArrivalSpec, OptionsSpec, RunSpec, WorkloadSpec
 from phase_d_lib.units import MIB
@@ -219,7 +212,7 @@ def test_rocksdb_takes_the_change_or_the_trace_fails(tmp_path: Path) -> None:
     assert len(windows(run, 0.5)) == 5
     (run.path / "commands.jsonl").unlink()
     with pytest.raises(EngineError, match="0 of 1 changes"):
-        adaptation._must_have_changed(run, trace)
+        traces._must_have_changed(run, trace)
 
 
 # -- scores ----------------------------------------------------------------------------------------
@@ -362,7 +355,7 @@ def test_the_bootstrap_covers_as_often_as_it_says() -> None:
             constructed("options", {"v5": 0.1 + d}, str(n))
             for n, d in enumerate(rng.normal(0.02, 0.01, 8))
         ]
-        found = adaptation.difference(scores, "persistence", "change").interval_90
+        found = difference(scores, "persistence", "change").interval_90
         assert found is not None
         hits += found[0] <= 0.02 <= found[1]
     assert 0.84 <= hits / 200 <= 0.95

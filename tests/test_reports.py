@@ -243,7 +243,8 @@ def test_random_numbers_are_drawn_only_where_they_may_be() -> None:
         "engines/embedded_process.py": "the read/write coin of the workload",
         "rates.py": "resampling",
         "design.py": "the design of calibration and held-out cases",
-        "adaptation.py": "resampling of traces",
+        "adaptation/scores.py": "resampling of traces",
+        "tuning/space.py": "the design of a landscape",
         "device/tools.py": "places the probe reads and writes",
     }
     for file in (REPOSITORY.root / "phase_d_lib").rglob("*.py"):
