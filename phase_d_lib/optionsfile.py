@@ -26,6 +26,26 @@ DB_OPTIONS = frozenset(
 )
 """Fields of `OptionsSpec` that belong to the database; the others belong to a column family."""
 
+LIVE_OPTIONS = frozenset(
+    {
+        "write_buffer_size",
+        "max_write_buffer_number",
+        "target_file_size_base",
+        "max_bytes_for_level_base",
+        "max_bytes_for_level_multiplier",
+        "level0_file_num_compaction_trigger",
+        "level0_slowdown_writes_trigger",
+        "level0_stop_writes_trigger",
+        "soft_pending_compaction_bytes_limit",
+        "hard_pending_compaction_bytes_limit",
+        "compression",
+    }
+)
+"""Fields of `OptionsSpec` that ``SetOptions`` changes while a database is open.
+
+Source: options/cf_options.cc of v9.8.4.
+"""
+
 _COMPRESSIONS = {
     "none": "kNoCompression",
     "snappy": "kSnappyCompression",
@@ -76,7 +96,7 @@ def render_options(spec: OptionsSpec, rocksdb_version: str = "9.8.4") -> str:
     """
     if not _VERSION.fullmatch(rocksdb_version):
         raise InputError(f"rocksdb_version {rocksdb_version!r}: give it as in 9.8.4")
-    pinned = {name: _rendered(value) for name, value in spec.model_dump().items()}
+    pinned = {name: rendered(value) for name, value in spec.model_dump().items()}
     db = {name: value for name, value in pinned.items() if name in DB_OPTIONS}
     cf = {name: value for name, value in pinned.items() if name not in DB_OPTIONS}
     cf |= {"compaction_style": "kCompactionStyleLevel", "table_factory": "BlockBasedTable"}
@@ -135,7 +155,7 @@ def differences(
     return found
 
 
-def _rendered(value: object) -> str:
+def rendered(value: object) -> str:
     """Return an option's value as RocksDB writes it."""
     if isinstance(value, bool):
         return "true" if value else "false"

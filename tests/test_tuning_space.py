@@ -86,7 +86,24 @@ def test_each_guard_is_named_with_value_and_bound() -> None:
 
 
 def test_safety_classes_name_what_needs_a_restart() -> None:
-    space = search_space(load_scenario(FOLDER, "equal-budget").guards)
-    assert space.safety_of("write_buffer_size") == "online"
-    assert space.safety_of("level_compaction_dynamic_level_bytes") == "restart"
-    assert space.safety_of("no_such_option") == "restart"
+    dimensions = search_space(load_scenario(FOLDER, "equal-budget").guards).dimensions
+    safety = {d.name: d.safety for d in dimensions}
+    assert safety["memtable_bytes"] == safety["compression"] == "online"
+    assert safety["level_compaction_dynamic_level_bytes"] == "restart"
+    assert safety["max_background_jobs"] == safety["delayed_write_rate"] == "restart"
+
+
+def test_neighbours_are_one_bounded_step_inside_the_range() -> None:
+    tuned = load_scenario(FOLDER, "equal-budget")
+    space = search_space(tuned.guards)
+    own = point_of(tuned.scenario)
+    found = list(space.neighbours(own, 2.0))
+    for name, point in found:
+        assert [key for key in own if own[key] != point[key]] == [name]
+        spec = tuned.scenario.spec(changes_of(point, tuned.scenario))
+        assert tuned.guards.breaches(spec, tuned.scenario.workload) == ()
+    triggers = [p for n, p in found if n == "level0_file_num_compaction_trigger"]
+    assert sorted(p["level0_file_num_compaction_trigger"] for p in triggers) == [2, 8]
+    # The memory bound is the default's: there is no step up.
+    assert len([n for n, _ in found if n == "memtable_bytes"]) == 1
+    assert len([n for n, _ in found if n == "compression"]) == 3

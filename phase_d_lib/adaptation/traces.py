@@ -9,26 +9,12 @@ from pydantic import Field, model_validator
 from phase_d_lib.engines.protocol import EngineProcess
 from phase_d_lib.errors import EngineError
 from phase_d_lib.laboratory import Laboratory, derived_seed
+from phase_d_lib.optionsfile import LIVE_OPTIONS
 from phase_d_lib.profiles import Scenario
 from phase_d_lib.runs import Run, read_json_lines
 from phase_d_lib.specs import ArrivalSpec, Frozen, OptionsSpec, RunSpec, parse
 
 TRACE_S, WARMUP_S, CHANGE_AT_S = 90.0, 10.0, 40.0
-LIVE_OPTIONS = frozenset(
-    {
-        "write_buffer_size",
-        "max_write_buffer_number",
-        "target_file_size_base",
-        "max_bytes_for_level_base",
-        "max_bytes_for_level_multiplier",
-        "level0_file_num_compaction_trigger",
-        "level0_slowdown_writes_trigger",
-        "level0_stop_writes_trigger",
-        "soft_pending_compaction_bytes_limit",
-        "hard_pending_compaction_bytes_limit",
-    }
-)
-"""Options that RocksDB takes in ``SetOptions`` (options/cf_options.cc of v9.8.4)."""
 
 
 Kind = Literal["options", "load", "stationary"]

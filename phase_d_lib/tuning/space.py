@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from scipy.stats import qmc
 
+from phase_d_lib.optionsfile import LIVE_OPTIONS
 from phase_d_lib.profiles import OptionChanges, Scenario
 from phase_d_lib.specs import Frozen
 from phase_d_lib.tuning.guards import Guards
@@ -41,8 +42,6 @@ class Dimension(Frozen):
         Range, both ends included; of a choice 0.
     choices : tuple
         Of a choice.
-    safety : str
-        ``online``: SetOptions changes it on a running instance; ``restart``: only opening does.
     why : str
         What it moves.
     """
@@ -53,8 +52,12 @@ class Dimension(Frozen):
     low: float = 0.0
     high: float = 0.0
     choices: tuple[bool | str, ...] = ()
-    safety: Safety
     why: str
+
+    @property
+    def safety(self) -> Safety:
+        """``online``: SetOptions changes it while running; ``restart``: only opening does."""
+        return "online" if LIVE_OPTIONS.issuperset(self.options) else "restart"
 
     def at(self, share: float) -> Value:
         """Value at a share of the range, 0 to 1, on its scale."""
@@ -75,6 +78,19 @@ class Dimension(Frozen):
         if self.scale == "integer":
             return (number - self.low + 0.5) / (self.high - self.low + 1)
         return math.log(number / self.low) / math.log(self.high / self.low)
+
+    def steps(self, value: Value, factor: float) -> Iterator[Value]:
+        """Yield the values one step away from a value, down before up."""
+        if self.scale == "choice":
+            yield from (choice for choice in self.choices if choice != value)
+            return
+        number = float(value)
+        for moved in (number / factor, number * factor):
+            if self.scale != "log":
+                moved = number + max(1, round(abs(moved - number))) * (1 if moved > number else -1)
+            held = min(max(moved, self.low), self.high)
+            if held != number:
+                yield held if self.scale == "log" else round(held)
 
 
 class SearchSpace(Frozen):
@@ -99,10 +115,15 @@ class SearchSpace(Frozen):
             for shares in sequence.random(64):
                 yield self.point(shares)
 
-    def safety_of(self, option: str) -> Safety:
-        """How an option can be changed; ``restart`` for one that no dimension moves."""
-        found = [d.safety for d in self.dimensions if option in d.options]
-        return found[0] if found else "restart"
+    def neighbours(self, point: Mapping[str, Value], factor: float) -> Iterator[tuple[str, Point]]:
+        """Yield the points one bounded step away: one dimension, up or down, by a factor.
+
+        Integers move by one at least; a choice moves to each of its others. A step that leaves the
+        range ends at its edge; one that moves nothing is left out.
+        """
+        for d in self.dimensions:
+            for value in d.steps(point[d.name], factor):
+                yield d.name, {**point, d.name: value}
 
 
 def search_space(guards: Guards) -> SearchSpace:
@@ -120,7 +141,6 @@ def search_space(guards: Guards) -> SearchSpace:
                 scale="log",
                 low=min(1 * MIB, guards.memtable_bytes / 2),
                 high=guards.memtable_bytes,
-                safety="online",
                 why="larger level-0 files merge less often",
             ),
             Dimension(
@@ -129,7 +149,6 @@ def search_space(guards: Guards) -> SearchSpace:
                 scale="integer",
                 low=2,
                 high=8,
-                safety="online",
                 why="more buffers absorb a late flush; each is smaller for the same memory",
             ),
             Dimension(
@@ -138,7 +157,6 @@ def search_space(guards: Guards) -> SearchSpace:
                 scale="integer",
                 low=1,
                 high=3,
-                safety="restart",
                 why="a flush of several buffers drops overwritten keys",
             ),
             Dimension(
@@ -147,7 +165,6 @@ def search_space(guards: Guards) -> SearchSpace:
                 scale="log",
                 low=MIB / 2,
                 high=16 * MIB,
-                safety="online",
                 why="small files overlap less of the next level, many files cost time",
             ),
             Dimension(
@@ -156,7 +173,6 @@ def search_space(guards: Guards) -> SearchSpace:
                 scale="log",
                 low=2 * MIB,
                 high=128 * MIB,
-                safety="online",
                 why="decides how many levels the data needs and what a level-0 merge rewrites",
             ),
             Dimension(
@@ -165,7 +181,6 @@ def search_space(guards: Guards) -> SearchSpace:
                 scale="log",
                 low=3.0,
                 high=20.0,
-                safety="online",
                 why="bytes rewritten per level against the number of levels",
             ),
             Dimension(
@@ -174,7 +189,6 @@ def search_space(guards: Guards) -> SearchSpace:
                 scale="log_integer",
                 low=2,
                 high=16,
-                safety="online",
                 why="more files per merge into level 1",
             ),
             Dimension(
@@ -183,7 +197,6 @@ def search_space(guards: Guards) -> SearchSpace:
                 scale="log",
                 low=1.0,
                 high=8.0,
-                safety="online",
                 why="how far level 0 may grow before writes are delayed",
             ),
             Dimension(
@@ -192,7 +205,6 @@ def search_space(guards: Guards) -> SearchSpace:
                 scale="log",
                 low=1.0,
                 high=3.0,
-                safety="online",
                 why="how far before writes stop",
             ),
             Dimension(
@@ -201,7 +213,6 @@ def search_space(guards: Guards) -> SearchSpace:
                 scale="log",
                 low=8 * MIB,
                 high=128 * MIB,
-                safety="restart",
                 why="ceiling of the delayed rate: decides between delay and stop",
             ),
             Dimension(
@@ -210,7 +221,6 @@ def search_space(guards: Guards) -> SearchSpace:
                 scale="integer",
                 low=min(2, guards.background_jobs),
                 high=guards.background_jobs,
-                safety="restart",
                 why="compactions at once",
             ),
             Dimension(
@@ -218,7 +228,6 @@ def search_space(guards: Guards) -> SearchSpace:
                 options=("compression",),
                 scale="choice",
                 choices=("none", "snappy", "lz4", "zstd"),
-                safety="online",
                 why="fewer bytes to write for CPU time",
             ),
             Dimension(
@@ -226,7 +235,6 @@ def search_space(guards: Guards) -> SearchSpace:
                 options=("level_compaction_dynamic_level_bytes",),
                 scale="choice",
                 choices=(False, True),
-                safety="restart",
                 why="fills levels from the last one: less space, another write amplification",
             ),
         )
