@@ -22,6 +22,7 @@ from phase_d_lib.models.base import (
     PutRateModel,
     answer,
 )
+from phase_d_lib.models.factors import FactorCalibration, fit_factors
 from phase_d_lib.models.geometry import predicted_amplification
 from phase_d_lib.models.regimes import Regime, regime_of
 from phase_d_lib.models.registry import load_models
@@ -121,6 +122,11 @@ class Fleet:
         calibration = self.calibration
         case = Case.of(spec, calibration.host, None, calibration.envelope)
         return self._predictable(case)
+
+    def calibrate_factors(self) -> FactorCalibration:
+        """Fit the models' factors on the calibration's own rows."""
+        measured = [row.case.amplification for row in self.calibration.usable]
+        return fit_factors(self.models, list(zip(self._rows, measured, strict=True)))
 
     def _measured(self, name: str) -> MeasuredCase:
         """Return a calibration row as what a model is fitted on: its own run's ledger left out."""
