@@ -10,7 +10,7 @@ sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 import typer  # noqa: E402
 
-from phase_d_lib.cli import measuring, predicting, reports  # noqa: E402
+from phase_d_lib.cli import imports, measuring, predicting, reports, tuning  # noqa: E402
 from phase_d_lib.cli.console import tell  # noqa: E402
 from phase_d_lib.errors import PhaseDError  # noqa: E402
 
@@ -29,12 +29,15 @@ for verb in (
     measuring.adapt,
     predicting.predict,
     predicting.deploy,
+    tuning.online,
+    tuning.landscape,
     measuring.record,
     measuring.pool,
     measuring.bench,
     reports.clean,
 ):
     app.command()(verb)
+app.command("import")(imports.import_files)  # `import` is no name a function can have
 
 
 def main() -> None:
