@@ -40,9 +40,17 @@ _SET: dict[str, tuple[OptionChanges, ...]] = {
     "max_write_buffer_number": ({"max_write_buffer_number": 3}, {"max_write_buffer_number": 4}),
 }  # fmt: skip
 """Levels as the changes they make."""
-_GEOMETRY = ("write_buffer_size", "max_bytes_for_level_base", "max_bytes_for_level_multiplier")
-_SLOTS_FACTORS = (*_GEOMETRY, "level0_slowdown_writes_trigger")
-_CPU_FACTORS = ("max_bytes_for_level_multiplier",)
+_REGIME_FACTORS: dict[Regime, tuple[str, ...]] = {
+    "slots": (
+        "write_buffer_size",
+        "max_bytes_for_level_base",
+        "max_bytes_for_level_multiplier",
+        "level0_slowdown_writes_trigger",
+    ),
+    "cpu": ("max_bytes_for_level_multiplier",),
+    # A small level base makes compactions wait for reads, and the device idles at times.
+    "device": ("write_buffer_size", "max_bytes_for_level_multiplier"),
+}
 
 
 def draw_cases(scenario: Scenario, count: int, seed: int) -> dict[str, OptionChanges]:
@@ -75,7 +83,7 @@ def draw_regime(
     the device's bandwidth; needs :func:`~phase_d_lib.throttle.throttling_available`.
     """
     rng = np.random.default_rng(seed)
-    names = _CPU_FACTORS if regime == "cpu" else _SLOTS_FACTORS
+    names = _REGIME_FACTORS[regime]
     cases: dict[str, OptionChanges] = {}
     while len(cases) < count:
         number = int(rng.integers(1, len(names) + 1))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from phase_d_lib.errors import InputError
-from phase_d_lib.specs import OptionsSpec
+from phase_d_lib.specs import OptionsSpec, parse
 
 DB_OPTIONS = frozenset(
     {
@@ -155,6 +155,28 @@ def differences(
     return found
 
 
+def spec_of(values: Mapping[str, str]) -> tuple[OptionsSpec, tuple[str, ...]]:
+    """Return the spec that option texts describe, and which of its fields they do not name.
+
+    Parameters
+    ----------
+    values : mapping
+        Name -> value as an OPTIONS file or the header of a LOG writes it. What is not named has
+        the spec's default, which is the workbench's and not RocksDB's.
+
+    Raises
+    ------
+    InputError
+        For a value that cannot be read or that the spec does not allow.
+    """
+    own = OptionsSpec().model_dump()
+    named = {
+        name: _read_as(default, values[name]) for name, default in own.items() if name in values
+    }
+    missing = tuple(name for name in own if name not in values)
+    return parse(OptionsSpec, {**own, **named}, "options"), missing
+
+
 def rendered(value: object) -> str:
     """Return an option's value as RocksDB writes it."""
     if isinstance(value, bool):
@@ -169,7 +191,9 @@ def _read_as(asked: object, raw: str) -> object:
     if isinstance(asked, bool):
         return {"true": True, "false": False, "1": True, "0": False}.get(raw.lower(), raw)
     if isinstance(asked, str):
-        return next((name for name, theirs in _COMPRESSIONS.items() if theirs == raw), raw)
+        # An OPTIONS file says kSnappyCompression, a LOG Snappy, both kNoCompression or so.
+        plain = raw.removeprefix("k").removesuffix("Compression").lower()
+        return {"no": "none"}.get(plain, plain if plain in _COMPRESSIONS else raw)
     try:
         if isinstance(asked, float):
             # RocksDB writes doubles with six decimals, so nothing finer can be verified.

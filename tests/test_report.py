@@ -32,6 +32,7 @@ from phase_d_lib.report.findings import findings
 from phase_d_lib.report.inputs import ReportInputs, current_environment
 from phase_d_lib.report.objectives import objectives, samples_fraction
 from phase_d_lib.report.panels import FIGURE_NAME, six_panels
+from phase_d_lib.report.pictures import PAIRS, PREDICTIONS, SIX_PANELS, STALLS
 from phase_d_lib.report.recommendations import recommendations
 from phase_d_lib.report.render import write_index, write_manifest, write_report
 from phase_d_lib.runs import Run
@@ -44,6 +45,7 @@ from phase_d_lib.validity import Reason, Verdict
 from phase_d_lib.workspace import find_workspace
 
 REPOSITORY = find_workspace(Path(__file__).parent)
+PICTURES = (STALLS, PREDICTIONS, PAIRS, SIX_PANELS)
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 VALID = Verdict(valid=True, write_closure=1.0, foreign_cpu_fraction=0.01)
 SHORT = Verdict(valid=False, reasons=(Reason(code="short", value=2.0, limit=5.0),))
@@ -410,7 +412,7 @@ def test_the_html_stands_alone(report: Path) -> None:
     assert text.startswith('<!DOCTYPE html>\n<html lang="ko">')
     assert "<script" not in text
     assert not re.findall(r"https?://", text)
-    assert text.count("<img ") == 1
+    assert text.count("<img ") == len(PICTURES)
     assert 'src="data:image/png;base64,' in text
     assert "<link" not in text
 
@@ -422,7 +424,7 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     text = (tmp_path / "report" / "phase_d_report.html").read_text()
     assert "<script" not in text
     assert "&lt;script&gt;" in text
-    assert text.count("<img ") == 1
+    assert text.count("<img ") == len(PICTURES)
     assert not re.findall(r"""(?:src|href)=["'](?!#|data:image/png)""", text)
     rows = re.findall(r"<tr>.*?</tr>", text, flags=re.S)
     assert all(row.count("<td") in (0, *range(2, 12)) for row in rows)
@@ -467,7 +469,10 @@ def test_index_and_manifest_cover_every_file(report: Path, tmp_path: Path) -> No
     source = tmp_path / "requirements.lock"
     source.write_text("lock")
     index = write_index(report).read_text()
-    for name in ("phase_d_report.html", "notebooks/01_integration.html", "alerts.json"):
+    for name in (
+        "phase_d_report.html", "phase_d_report.pdf", "notebooks/01_integration.html",
+        "alerts.json", "stall_timeline.pdf",
+    ):  # fmt: skip
         assert f'href="{name}"' in index
     assert FIGURE_NAME in index
     manifest = json.loads(write_manifest(report, [source]).read_text())

@@ -82,7 +82,7 @@ def replay(workspace: Workspace) -> Path:
 def test_replay_writes_every_file_and_no_database(replay: Path, workspace: Workspace) -> None:
     present = {path.name for path in replay.iterdir()}
     expected = {f"{name}.json" for name in (*DOCUMENTS, "manifest")}
-    expected |= {"phase_d_report.md", "phase_d_report.html", "index.html"}
+    expected |= {"index.html", *(f"phase_d_report.{kind}" for kind in ("md", "html", "pdf"))}
     assert expected | {"phase_d_analysis_visualization.png", "notebooks"} <= present
     assert not workspace.work.exists()
     for file in NOTEBOOKS.values():

@@ -10,7 +10,9 @@ from phase_d_lib.models import v1, v2_1
 from phase_d_lib.monitor import Alert, AlertKind, Trend
 from phase_d_lib.rates import Estimate
 from phase_d_lib.report import quantities, wording
-from phase_d_lib.report.markup import Table, code, markdown_table, prose
+from phase_d_lib.report.blocks import Table
+from phase_d_lib.report.markup import code, markdown_table, prose
+from phase_d_lib.report.sources import Source, attribute, pieces, plain, unattributed
 from phase_d_lib.report.wording import with_particle
 from phase_d_lib.tuning.comparison import Effect
 from phase_d_lib.validity import Code, Reason, Verdict
@@ -233,3 +235,42 @@ def test_names_never_become_markup() -> None:
     table = markdown_table(Table.of("이름 | 값>", [("a|b", "1")]))
     assert table.splitlines() == ["| 이름 | 값 |", "| --- | ---: |", r"| a\|b | 1 |"]
     assert markdown_table(Table.of("이름", [])) == "해당하는 값이 없습니다."
+
+
+SOURCE = Source("monitoring", "performance_report.json", "put_rate_ops_per_s", "a" * 16)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        (
+            "17,140 puts/s(95 % 신뢰구간 16,800-17,480)",
+            ["17,140 puts/s(95 % 신뢰구간 16,800-17,480)"],
+        ),
+        ("시간의 86.1 %, 최대 77.9 ms", ["86.1 %", "77.9 ms"]),
+        ("추세 p = 0.34, p < 0.001", ["p = 0.34", "p < 0.001"]),
+        ("구성 2/3, 변동 +7.6 %", ["2/3", "+7.6 %"]),
+        ("2026-11-24 14:47:53 UTC에 시작", ["2026-11-24 14:47:53 UTC"]),
+        ("v3와 L0, p99.9, case-01, `write-buffer-8m`", []),
+    ],
+)
+def test_numbers_are_told_from_names(text: str, numbers: list[str]) -> None:
+    assert unattributed(text) == numbers
+    marked = attribute(text, SOURCE)
+    assert unattributed(marked) == []
+    assert [piece.text for piece in pieces(marked) if piece.source] == numbers
+    assert all(piece.source in (None, SOURCE) for piece in pieces(marked))
+    assert plain(marked) == text
+
+
+def test_a_source_stays_and_nothing_of_it_shows() -> None:
+    inner = attribute("1.8배", SOURCE)
+    other = Source("tuning", "auto_tuning_records.json", "records/0")
+    outer = attribute(f"튜닝 {inner}, 쌍 3개", other)
+    assert [p.source for p in pieces(outer) if p.source] == [SOURCE, other]
+    assert prose(outer) == "튜닝 1.8배, 쌍 3개"
+    assert with_particle(attribute("17,140", SOURCE), "을/를").endswith("을")
+    assert wording.source_sentence(SOURCE) == (
+        f"단계 모니터링(scrap monitoring), 실행 {'a' * 16}, "
+        "파일 performance_report.json, 항목 put_rate_ops_per_s"
+    )

@@ -10,7 +10,16 @@ sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 import typer  # noqa: E402
 
-from phase_d_lib.cli import imports, measuring, predicting, reports, tuning  # noqa: E402
+from phase_d_lib.cli import (  # noqa: E402
+    advising,
+    imports,
+    logs,
+    measuring,
+    predicting,
+    reports,
+    tuning,
+    watching,
+)
 from phase_d_lib.cli.console import tell  # noqa: E402
 from phase_d_lib.errors import PhaseDError  # noqa: E402
 
@@ -31,6 +40,10 @@ for verb in (
     predicting.deploy,
     tuning.online,
     tuning.landscape,
+    logs.log,
+    advising.advise,
+    watching.watch,
+    watching.early_warning,
     measuring.record,
     measuring.pool,
     measuring.bench,

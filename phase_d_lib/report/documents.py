@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from phase_d_lib.report import objectives as goals
 from phase_d_lib.report.document_types import (
     DOCUMENTS,
     Adjustment,
@@ -31,11 +32,12 @@ from phase_d_lib.report.document_types import (
     Stability,
     TuningRecord,
 )
-from phase_d_lib.report.findings import findings
+from phase_d_lib.report.findings import findings, unmarked
 from phase_d_lib.report.inputs import ReportInputs
 from phase_d_lib.report.objectives import objectives, planned_samples, samples_fraction
 from phase_d_lib.report.readings import binding, confirmed, judged_stability
 from phase_d_lib.report.recommendations import future_work, not_shown, recommendations
+from phase_d_lib.report.sources import plain
 from phase_d_lib.runs import Run
 from phase_d_lib.workspace import write_atomically
 
@@ -216,7 +218,8 @@ def performance_report(inputs: ReportInputs) -> PerformanceReport:
         ledger=monitoring.ledger,
         validity=result.validity,
         stability=tuple(
-            Stability(metric=m, word_ko=j.word, value_ko=j.value, rule_ko=j.rule) for m, j in judged
+            Stability(metric=m, word_ko=j.word, value_ko=plain(j.value), rule_ko=plain(j.rule))
+            for m, j in judged
         ),
         scores=validation.scores,
         baselines=validation.baselines,
@@ -238,7 +241,7 @@ def phase_d_report(inputs: ReportInputs, run: Run) -> PhaseDReport:
         environment=inputs.environment,
         measured_at=inputs.measured_at,
         sources=inputs.sources,
-        objectives=objectives(inputs, run.samples),
+        objectives=tuple(goals.unmarked(o) for o in objectives(inputs, run.samples)),
     )
 
 
@@ -247,11 +250,11 @@ def comprehensive_report(inputs: ReportInputs) -> ComprehensiveReport:
     resource, source = binding(inputs)
     return ComprehensiveReport(
         binding=resource,
-        binding_source=source,
-        findings=findings(inputs),
-        recommendations=recommendations(inputs),
-        future_work=future_work(inputs),
-        not_shown_ko=not_shown(inputs),
+        binding_source=plain(source),
+        findings=tuple(map(unmarked, findings(inputs))),
+        recommendations=tuple(map(unmarked, recommendations(inputs))),
+        future_work=tuple(map(unmarked, future_work(inputs))),
+        not_shown_ko=tuple(map(plain, not_shown(inputs))),
     )
 
 

@@ -1,114 +1,37 @@
-"""Small figures for notebooks, and the look that every figure of the report shares."""
+"""Small figures, one question each: rate over time, stalls by cause, option sets in pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import seaborn as sns
-from matplotlib import font_manager
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from phase_d_lib.calibration import DEFAULT
-from phase_d_lib.errors import InputError
-from phase_d_lib.monitor import MonitoringResult
 from phase_d_lib.rates import counter_rate
-from phase_d_lib.report.quantities import percent, puts_per_s
+from phase_d_lib.report.look import (
+    DELAY,
+    MEASURED,
+    PREDICTED,
+    QUIET,
+    STOP,
+    head,
+    label,
+    sampled,
+    thousands,
+    use_theme,
+)
+from phase_d_lib.report.quantities import puts_per_s, seconds
+from phase_d_lib.report.scatter import predicted_vs_measured as predicted_vs_measured
 from phase_d_lib.report.wording import STALL_CAUSES, STALL_KINDS
 from phase_d_lib.runs import Run
 from phase_d_lib.tuning.comparison import Trial
-from phase_d_lib.validation import CaseScore
 
-MEASURED, PREDICTED, DELAY, STOP, QUIET, THIRD = (
-    "#0173b2", "#d55e00", "#de8f05", "#b3261e", "#7f7f7f", "#029e73"
-)  # fmt: skip
-"""Colours of seaborn's colour-blind palette, and a dark red for stops."""
-_CARRIER = "koreanize_matplotlib"
-_MODEL_MARKS = (("o", MEASURED), ("s", PREDICTED), ("^", THIRD), ("D", "#cc78bc"), ("v", "#ca9161"))
 _STALL_COLOURS = {"delay": DELAY, "stop": STOP}
-
-
-@cache
-def register_korean_font() -> str:
-    """Register NanumGothic with matplotlib once and return its family name.
-
-    Raises
-    ------
-    InputError
-        When the package that carries the font is not installed.
-    """
-    # Only its files are used: importing it fails on Python 3.12 and later.
-    spec = find_spec(_CARRIER)
-    fonts = (
-        sorted(Path(spec.origin).parent.rglob("NanumGothic*.ttf")) if spec and spec.origin else []
-    )
-    if not fonts:
-        raise InputError("no NanumGothic font found; install koreanize-matplotlib (make setup)")
-    for font in fonts:
-        font_manager.fontManager.addfont(str(font))
-    return "NanumGothic"
-
-
-def use_theme(font_scale: float = 1.0) -> None:
-    """Set seaborn's theme with the Korean font and embedded TrueType in PDF."""
-    family = [register_korean_font(), "DejaVu Sans"]
-    sns.set_theme(
-        style="whitegrid",
-        palette="colorblind",
-        font_scale=font_scale,
-        rc={
-            "font.family": family,
-            "font.sans-serif": family,
-            "pdf.fonttype": 42,
-            "axes.unicode_minus": False,
-            "axes.titlelocation": "left",
-            "grid.color": "#e2e2e2",
-            "axes.edgecolor": "#888888",
-            "legend.frameon": True,
-            "legend.framealpha": 0.9,
-            "legend.edgecolor": "#dddddd",
-        },
-    )
-
-
-def head(axes: Axes, question: str, answer: str) -> None:
-    """Title a panel with its question, and its answer below in smaller type."""
-    line = float(plt.rcParams["font.size"])
-    _above(axes, question, 2.4 * line, fontweight="bold", fontsize="large")
-    _above(axes, answer, 0.7 * line, color="#444444", fontsize=0.94 * line)
-
-
-def _above(axes: Axes, text: str, lift_points: float, **style: Any) -> None:
-    axes.annotate(
-        text,
-        (0.0, 1.0),
-        xytext=(0, lift_points),
-        xycoords="axes fraction",
-        textcoords="offset points",
-        va="bottom",
-        **style,
-    )
-
-
-def thousands(axes: Axes, which: str = "y") -> None:
-    """Write the ticks of an axis with thousands separators."""
-    axis = axes.yaxis if which == "y" else axes.xaxis
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-
-
-def sampled(samples: pd.DataFrame) -> pd.DataFrame:
-    """Leave out samples that end an interval too short for a rate (under half the usual)."""
-    inside = samples.iloc[1:]
-    return inside[inside["gap_s"] >= 0.5 * inside["gap_s"].median()]
+STALL_QUESTION = "쓰기는 왜 막힙니까?"
+PAIR_QUESTION = "어느 조합이 더 빠릅니까?"
 
 
 def rate_timeline(samples: pd.DataFrame, predicted_ops_per_s: float | None = None) -> Figure:
@@ -140,11 +63,9 @@ def stall_timeline(run: Run) -> Figure:
     figure, (states, files) = plt.subplots(
         2, 1, figsize=(9, 4.2), sharex=True, height_ratios=(1, 1.2), layout="constrained"
     )
-    start_s = float(run.samples["unix_time_s"].iloc[0]) - float(run.samples["time_s"].iloc[0])
+    start_s = _time_zero(run)
     causes = list(STALL_CAUSES)
-    stalled_s = 0.0
     for begin, length, kind, cause in controller_spans(run, start_s):
-        stalled_s += length
         states.broken_barh(
             [(begin, length)], (causes.index(cause) - 0.35, 0.7), color=_STALL_COLOURS[kind]
         )
@@ -153,7 +74,7 @@ def stall_timeline(run: Run) -> Figure:
     for kind, colour in _STALL_COLOURS.items():
         states.plot([], [], color=colour, linewidth=6, label=STALL_KINDS[kind])
     states.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=2, fontsize="small")
-    head(states, "쓰기는 왜 막힙니까?", f"지연과 정지를 더해 {stalled_s:.1f} s(LOG 기준)")
+    head(states, STALL_QUESTION, stall_answer(run))
     files.step(run.samples["time_s"], run.samples["l0_files"], where="post", color=MEASURED)
     options = run.spec.options
     for value, colour, name in (
@@ -165,6 +86,20 @@ def stall_timeline(run: Run) -> Figure:
     files.set_ylim(0, 1.35 * max(files.get_ylim()[1], options.level0_slowdown_writes_trigger))
     files.legend(loc="upper right", ncols=2, fontsize="small")
     return figure
+
+
+def stall_answer(run: Run) -> str:
+    """Answer of :func:`stall_timeline` in one line."""
+    totals = dict.fromkeys(_STALL_COLOURS, 0.0)
+    for _, length, kind, _ in controller_spans(run, _time_zero(run)):
+        totals[kind] += length
+    shown = [f"{STALL_KINDS[kind]} {seconds(total)}" for kind, total in totals.items()]
+    return f"{', '.join(shown)}(LOG 기준, 예열 포함)"
+
+
+def _time_zero(run: Run) -> float:
+    """Epoch second at which the run's own clock stood at zero."""
+    return float(run.samples["unix_time_s"].iloc[0]) - float(run.samples["time_s"].iloc[0])
 
 
 def controller_spans(run: Run, start_s: float) -> list[tuple[float, float, str, str]]:
@@ -187,113 +122,6 @@ def controller_spans(run: Run, start_s: float) -> list[tuple[float, float, str, 
     return spans
 
 
-def predicted_vs_measured(
-    cases: Sequence[CaseScore], monitored: MonitoringResult | None = None
-) -> Figure:
-    """Held-out cases: predicted against measured rate, one mark a model."""
-    use_theme()
-    figure, axes = plt.subplots(figsize=(5.2, 4.8), layout="constrained")
-    answer = draw_predictions(axes, cases, monitored)
-    head(axes, "예측은 실측과 맞습니까?", answer)
-    return figure
-
-
-def draw_predictions(
-    axes: Axes, cases: Sequence[CaseScore], monitored: MonitoringResult | None
-) -> str:
-    """Draw predicted against measured rates and return the answer in one line.
-
-    Marks of runs that are not valid are hollow.
-    """
-    marks = _marks(cases, monitored)
-    axes.set(xlabel="예측한 포화 처리율(puts/s)", ylabel="측정한 포화 처리율(puts/s)")
-    if not marks:
-        axes.set(xticks=[], yticks=[])
-        axes.text(0.5, 0.5, "예측한 모델이 없습니다", ha="center", transform=axes.transAxes)
-        return "비교할 예측이 없습니다"
-    models = sorted({mark.model for mark in marks})
-    for place, model in enumerate(models):
-        shape, colour = _MODEL_MARKS[place % len(_MODEL_MARKS)]
-        # Models that agree lie on one spot, so later ones are smaller.
-        size = max(6.0, 16.0 - 4.5 * place)
-        for mark in (m for m in marks if m.model == model):
-            _draw_mark(axes, mark, shape, colour, size)
-        axes.plot([], [], shape, color=colour, label=model)
-    if monitored is not None:
-        axes.plot([], [], "*", color=QUIET, markersize=11, label="모니터링 실행")
-    if not all(mark.valid for mark in marks):
-        axes.plot([], [], "o", color=QUIET, markerfacecolor="white", label="무효(채점하지 않음)")
-    low = 0.92 * min(min(mark.predicted, mark.low) for mark in marks)
-    high = 1.08 * max(max(mark.predicted, mark.high) for mark in marks)
-    axes.plot([low, high], [low, high], color=QUIET, linestyle="--", zorder=1, label="예측 = 실측")
-    axes.set(xlim=(low, high), ylim=(low, high))
-    axes.locator_params(nbins=5)
-    thousands(axes, "x")
-    thousands(axes)
-    axes.legend(loc="upper left", fontsize="small", handlelength=1.4)
-    return _prediction_answer(marks)
-
-
-@dataclass(frozen=True)
-class _Mark:
-    """One prediction beside the measurement it was made for."""
-
-    model: str
-    predicted: float
-    measured: float
-    low: float
-    high: float
-    valid: bool
-    held_out: bool
-
-
-def _marks(cases: Sequence[CaseScore], monitored: MonitoringResult | None) -> list[_Mark]:
-    measured = [(c.measured_ops_per_s, c.verdict, c.predictions, True) for c in cases]
-    if monitored is not None:
-        result = monitored.result
-        measured.append((result.put_rate_ops_per_s, result.validity, monitored.predictions, False))
-    return [
-        _Mark(
-            model=prediction.model,
-            predicted=prediction.saturation_ops_per_s,
-            measured=rate.value,
-            low=rate.value if rate.low is None else rate.low,
-            high=rate.value if rate.high is None else rate.high,
-            valid=judged.valid,
-            held_out=held_out,
-        )
-        for rate, judged, predictions, held_out in measured
-        for prediction in predictions
-        if prediction.saturation_ops_per_s
-    ]
-
-
-def _draw_mark(axes: Axes, mark: _Mark, shape: str, colour: str, size: float) -> None:
-    axes.errorbar(
-        mark.predicted,
-        mark.measured,
-        yerr=[[mark.measured - mark.low], [mark.high - mark.measured]],
-        fmt=shape if mark.held_out else "*",
-        markersize=size if mark.held_out else size + 9,
-        markerfacecolor=colour if mark.valid else "white",
-        markeredgecolor="white" if mark.valid else colour,
-        color=colour,
-        elinewidth=1.4,
-        capsize=3,
-    )
-
-
-def _prediction_answer(marks: list[_Mark]) -> str:
-    errors: dict[str, list[float]] = {}
-    for mark in marks:
-        if mark.valid and mark.held_out:
-            errors.setdefault(mark.model, []).append(abs(mark.predicted / mark.measured - 1.0))
-    if not errors:
-        return "채점할 수 있는 검증용 구성이 없습니다"
-    shown = [f"{model} {percent(float(np.median(e)))}" for model, e in sorted(errors.items())]
-    return f"오차 중앙값: {', '.join(shown)}"
-
-
 def paired_rates(trials: Sequence[Trial]) -> Figure:
     """Rate of every option set over the default's in the same pair; hollow when not valid."""
     use_theme()
@@ -313,13 +141,33 @@ def paired_rates(trials: Sequence[Trial]) -> Figure:
                 markerfacecolor=MEASURED if valid else "white",
             )
     axes.axvline(1.0, color=QUIET, linestyle="--")
-    axes.set(yticks=range(len(names)), yticklabels=names, xlabel="기본값 대비 처리율(배)")
+    axes.set(
+        yticks=range(len(names)),
+        yticklabels=[label(name) for name in names],
+        xlabel="기본값 대비 처리율(배)",
+    )
     axes.set_ylim(max(1, len(names)) - 0.5, -0.5)
-    head(axes, "어느 조합이 더 빠릅니까?", _paired_answer(trials, base))
+    head(axes, PAIR_QUESTION, pair_answer(trials, label))
     return figure
 
 
-def _paired_answer(trials: Sequence[Trial], base: dict[int, Trial]) -> str:
+def pair_answer(trials: Sequence[Trial], write: Callable[[str], str] = str) -> str:
+    """Answer of :func:`paired_rates` in one line.
+
+    Parameters
+    ----------
+    write : callable
+        How names are written; the figure cuts them.
+    """
+    base = {t.pair: t for t in trials if t.option_set == DEFAULT}
+    ratios: dict[str, list[float]] = {}
     compared = [t for t in trials if t.option_set != DEFAULT and t.pair in base]
-    valid = sum(t.verdict.valid and base[t.pair].verdict.valid for t in compared)
-    return f"두 실행이 모두 유효한 비교 {valid}개, 전체 {len(compared)}개(무효는 빈 점)"
+    for trial in compared:
+        if trial.verdict.valid and base[trial.pair].verdict.valid:
+            gained = trial.put_ops_per_s / base[trial.pair].put_ops_per_s
+            ratios.setdefault(trial.option_set, []).append(gained)
+    if not ratios:
+        return f"두 실행이 모두 유효한 쌍이 없습니다(쌍 {len(compared)}개)"
+    means = {name: float(np.exp(np.mean(np.log(found)))) for name, found in ratios.items()}
+    best = max(means, key=lambda name: means[name])
+    return f"가장 빠른 {write(best)}: 기본값의 {means[best]:.2f}배(유효한 쌍 {len(ratios[best])}개)"

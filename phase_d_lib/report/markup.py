@@ -1,44 +1,34 @@
-"""Text and tables as Markdown in which no name of anything can become markup."""
+"""The report as Markdown in which no name of anything can become markup; sources are not shown."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-_CODE = re.compile(r"`([^`]*)`")
+from phase_d_lib.report.blocks import (
+    NOTHING,
+    Block,
+    Box,
+    CodeBlock,
+    Document,
+    Heading,
+    Item,
+    ItemList,
+    Paragraph,
+    Picture,
+    Table,
+)
+from phase_d_lib.report.sources import pieces
+
 _ACTIVE = re.compile(r"([\\*\[\]|~])|(?<!\w)(_)|(_)(?!\w)|(<)(?=[A-Za-z/!?])|(&)(?=[#\w])|(`)")
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of formatted text.
-
-    Attributes
-    ----------
-    columns : tuple of str
-        Headings; one that ends in ``>`` has its column aligned right.
-    rows : tuple of tuple of str
-    """
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-    @classmethod
-    def of(cls, columns: str, rows: Sequence[Sequence[str]]) -> Table:
-        """Build a table from headings separated by ``|``."""
-        names = tuple(name.strip() for name in columns.split("|"))
-        return cls(names, tuple(tuple(row) for row in rows))
 
 
 def prose(text: object) -> str:
     """Escape Markdown in `text`, keeping code spans, on one line."""
     line = " ".join(str(text).split())
-    parts, end = [], 0
-    for span in _CODE.finditer(line):
-        parts += [_escape(line[end : span.start()]), code(span.group(1))]
-        end = span.end()
-    return "".join(parts) + _escape(line[end:])
+    return "".join(
+        code(piece.text) if piece.code else _escape(piece.text) for piece in pieces(line)
+    )
 
 
 def code(text: object) -> str:
@@ -50,11 +40,65 @@ def code(text: object) -> str:
 def markdown_table(table: Table) -> str:
     """Pipe table; an empty one says so."""
     if not table.rows:
-        return "해당하는 값이 없습니다."
-    names = [prose(name.rstrip(">")) for name in table.columns]
-    rule = ["---:" if name.endswith(">") else "---" for name in table.columns]
+        return NOTHING
+    names = [prose(name) for name in table.names]
+    rule = ["---:" if right else "---" for right in table.right]
     lines = [names, rule, *([prose(cell) for cell in row] for row in table.rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def markdown(document: Document) -> str:
+    """Render the whole report."""
+    lead, rest = document.notice
+    head = [f"# {prose(document.title)}", f"*{prose(document.subtitle)}*"]
+    head += [f"**{prose(lead)}** {prose(rest)}"] if lead else []
+    head += [_block(document.summary), _listed(ItemList(document.facts))]
+    return "\n\n".join([*head, *_numbered(document.blocks)]) + "\n"
+
+
+def _numbered(blocks: tuple[Block, ...]) -> Iterator[str]:
+    """Blocks in order; tables with a caption and figures are counted."""
+    tables = figures = 0
+    for block in blocks:
+        shown = _block(block)
+        if isinstance(block, Table) and block.caption and block.rows:
+            tables += 1
+            shown = f"*표 {tables}. {prose(block.caption)}*\n\n{shown}"
+        elif isinstance(block, Picture):
+            figures += 1
+            shown += f"\n\n*그림 {figures}. {prose(block.question)} {prose(block.answer)}.*"
+        yield shown
+
+
+def _block(block: Block) -> str:
+    match block:
+        case Heading():
+            return f"{'#' * block.level} {prose(block.text)}"
+        case Paragraph():
+            return _item(Item(block.text, block.lead))
+        case ItemList():
+            return _listed(block)
+        case Table():
+            return markdown_table(block)
+        case Box():
+            return "\n".join(f"> {line}" for line in markdown_table(block.table).splitlines())
+        case Picture():
+            return f"![{prose(block.alt)}]({block.name}.png)"
+        case CodeBlock():
+            return f"```sh\n{block.text}\n```"
+
+
+def _listed(block: ItemList) -> str:
+    if not block.items:
+        return prose(block.empty)
+    return "\n".join(
+        f"{f'{number}.' if block.numbered else '-'} {_item(item)}"
+        for number, item in enumerate(block.items, start=1)
+    )
+
+
+def _item(item: Item) -> str:
+    return f"**{prose(item.label)}**: {prose(item.text)}" if item.label else prose(item.text)
 
 
 def _escape(text: str) -> str:

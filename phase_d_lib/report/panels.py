@@ -12,20 +12,19 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from matplotlib.ticker import FuncFormatter
 
-from phase_d_lib.report.figures import (
+from phase_d_lib.report.inputs import ReportInputs
+from phase_d_lib.report.look import (
     DELAY,
     MEASURED,
     PREDICTED,
     QUIET,
     STOP,
     THIRD,
-    draw_predictions,
     head,
     sampled,
     thousands,
     use_theme,
 )
-from phase_d_lib.report.inputs import ReportInputs
 from phase_d_lib.report.quantities import (
     byte_rate,
     duration_us,
@@ -37,6 +36,7 @@ from phase_d_lib.report.quantities import (
     size,
 )
 from phase_d_lib.report.readings import active_prediction
+from phase_d_lib.report.scatter import draw_predictions
 from phase_d_lib.runs import Run
 from phase_d_lib.units import MIB
 

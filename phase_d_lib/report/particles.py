@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from enum import Enum
 
+from phase_d_lib.report.sources import plain
+
 
 class Final(Enum):
     """Final sound of a word."""
@@ -116,7 +118,7 @@ def final_sound(word: str) -> Final:
 
 def _spoken_end(word: str) -> str:
     """Cut what is not read aloud: a parenthesis after its word, quotes, code marks, stops."""
-    text = word.strip()
+    text = plain(word).strip()
     while text:
         shorter = _BRACKETED.sub("", text).rstrip(_DECORATION)
         if shorter in (text, ""):

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from phase_d_lib.report.blocks import Table, row
 from phase_d_lib.report.inputs import ReportInputs
-from phase_d_lib.report.markup import Table
+from phase_d_lib.report.origins import (
+    confirmed_by,
+    host_of,
+    integrated,
+    monitored,
+    reported,
+    run_file,
+    tuned,
+    validated,
+)
 from phase_d_lib.report.quantities import (
     ABSENT,
     byte_rate,
@@ -18,6 +28,8 @@ from phase_d_lib.report.quantities import (
     rate,
     size,
 )
+from phase_d_lib.report.readings import calibration_source
+from phase_d_lib.report.sources import Source, attribute
 from phase_d_lib.report.wording import STAGES, verdict
 from phase_d_lib.specs import RunSpec
 from phase_d_lib.tuning.comparison import Trial
@@ -43,36 +55,38 @@ _ARRIVALS = {"closed": "폐쇄형 부하"}
 def validity_table(inputs: ReportInputs) -> Table:
     """Every judged run with its verdict and every reason."""
     rows = [
-        (
+        row(
+            source,
             name,
-            f"`{run_id}`",
+            f"`{source.run_id}`",
             verdict(judged),
             percent(judged.foreign_cpu_fraction),
             ABSENT if judged.write_closure is None else f"{judged.write_closure:.3f}",
         )
-        for name, run_id, judged in judged_runs(inputs)
+        for name, source, judged in judged_runs(inputs)
     ]
-    return Table.of("실행|실행 ID|유효성과 사유|다른 프로세스의 CPU>|쓰기 장부의 비율>", rows)
+    columns = "실행|실행 ID|유효성과 사유|다른 프로세스의 CPU>|쓰기 장부의 비율>"
+    return Table.of(columns, rows, "모든 실행의 유효성")
 
 
-def judged_runs(inputs: ReportInputs) -> Iterator[tuple[str, str, Verdict]]:
-    """Yield (what the run was for, run id, verdict) in the order of the stages."""
-    for row in inputs.integration.calibration.rows:
-        yield f"보정 `{row.name}`", row.run_id, row.verdict
-    yield "모니터링", inputs.monitoring.run_id, inputs.monitoring.result.validity
-    yield from _trials("튜닝", inputs.tuning.trials)
-    for case in inputs.validation.cases:
-        yield f"검증용 구성 `{case.name}`", case.run_id, case.verdict
-    yield from _trials("재확인", inputs.validation.trials)
+def judged_runs(inputs: ReportInputs) -> Iterator[tuple[str, Source, Verdict]]:
+    """Yield (what the run was for, where it is written, verdict) in the order of the stages."""
+    for place, calibrated in enumerate(inputs.integration.calibration.rows):
+        source = calibration_source(inputs, place)
+        yield f"보정 `{calibrated.name}`", source, calibrated.verdict
+    yield "모니터링", monitored(inputs, "validity"), inputs.monitoring.result.validity
+    for place, trial in enumerate(inputs.tuning.trials):
+        yield _trial_name("튜닝", trial), tuned(f"trials/{place}", trial.run_id), trial.verdict
+    for place, case in enumerate(inputs.validation.cases):
+        source = validated(f"held_out_cases/{place}", case.run_id)
+        yield f"검증용 구성 `{case.name}`", source, case.verdict
+    for place, trial in enumerate(inputs.validation.trials):
+        source = confirmed_by(f"confirmation_trials/{place}", trial.run_id)
+        yield _trial_name("재확인", trial), source, trial.verdict
 
 
-def _trials(stage: str, trials: tuple[Trial, ...]) -> Iterator[tuple[str, str, Verdict]]:
-    for trial in trials:
-        yield (
-            f"{stage} `{trial.option_set}` 쌍 {count(trial.pair + 1)}",
-            trial.run_id,
-            trial.verdict,
-        )
+def _trial_name(stage: str, trial: Trial) -> str:
+    return f"{stage} `{trial.option_set}` 쌍 {count(trial.pair + 1)}"
 
 
 def environment_table(inputs: ReportInputs) -> Table:
@@ -92,11 +106,18 @@ def environment_table(inputs: ReportInputs) -> Table:
         ("Python", environment.python),
         ("패키지", packages or "기록 없음"),
     ]
-    return Table.of("항목 | 값", rows)
+    sourced = [row(host_of("host"), *cells) for cells in rows[:-2]]
+    sourced += [row(reported("environment"), *cells) for cells in rows[-2:]]
+    return Table.of("항목 | 값", sourced, "호스트와 소프트웨어")
 
 
-def workload_sentence(spec: RunSpec) -> str:
-    """Describe keys, values, load and limiter of a run in one line."""
+def workload_sentence(inputs: ReportInputs) -> str:
+    """Describe keys, values, load and limiter of the monitored run in one line."""
+    spec = inputs.monitoring.spec
+    return attribute(_workload(spec), run_file(inputs, "spec.json", "workload"))
+
+
+def _workload(spec: RunSpec) -> str:
     workload = spec.workload
     limit = spec.limiter_bytes_per_s
     limiter = "속도 제한 없음" if limit is None else f"속도 제한 {byte_rate(limit)}"
@@ -108,10 +129,17 @@ def workload_sentence(spec: RunSpec) -> str:
     )
 
 
-def option_table(spec: RunSpec) -> Table:
-    """Every pinned RocksDB option of the monitored run."""
-    rows = [(f"`{k}`", option_value(k, v)) for k, v in spec.options.model_dump().items()]
-    return Table.of("옵션|값>", rows)
+def option_table(inputs: ReportInputs) -> Table:
+    """Every pinned RocksDB option of the monitored run, two options a line."""
+    options = inputs.monitoring.spec.options.model_dump()
+    cells = [
+        row(run_file(inputs, "spec.json", f"options/{k}"), f"`{k}`", option_value(k, v))
+        for k, v in options.items()
+    ]
+    half = (len(cells) + 1) // 2
+    right = [*cells[half:], *[("", "")] * (2 * half - len(cells))]
+    rows = [first + second for first, second in zip(cells[:half], right, strict=True)]
+    return Table.of("옵션|값>|옵션|값>", rows, "고정한 RocksDB 옵션")
 
 
 def host_speed_table(inputs: ReportInputs) -> Table:
@@ -125,16 +153,30 @@ def host_speed_table(inputs: ReportInputs) -> Table:
         ("put 하나의 CPU 시간", "cpu_s_per_put", put_us, "µs"),
         ("컴팩션 1바이트의 CPU 시간", "cpu_s_per_compacted_byte", byte_ns, "ns"),
     ]
-    rows = [
-        (name, f"{number(value)} {unit}" if value is not None else "측정하지 못했습니다",
-         f"`{sources.get(key, ABSENT)}`")
-        for name, key, value, unit in named
-    ]  # fmt: skip
+    missing = "측정하지 못했습니다"
     slot = host.slot_write_bytes_per_s
-    shown = byte_rate(slot) if slot is not None else "측정하지 못했습니다"
-    source = f"`{sources.get('slot_write_bytes_per_s', ABSENT)}`"
-    rows.insert(1, ("컴팩션 슬롯 하나의 쓰기 속도(µ)", shown, source))
-    return Table.of("값|측정값>|실행", rows)
+    shown = [
+        (name, key, missing if value is None else f"{number(value)} {unit}")
+        for name, key, value, unit in named
+    ]
+    shown.insert(
+        1,
+        (
+            "컴팩션 슬롯 하나의 쓰기 속도(µ)",
+            "slot_write_bytes_per_s",
+            missing if slot is None else byte_rate(slot),
+        ),
+    )
+    rows = [
+        row(
+            integrated(f"host_speeds/{key}", sources.get(key, "")),
+            name,
+            value,
+            f"`{sources.get(key, ABSENT)}`",
+        )
+        for name, key, value in shown
+    ]
+    return Table.of("값|측정값>|실행", rows, "호스트에서 잰 속도")
 
 
 def device_sentence(inputs: ReportInputs) -> str:
@@ -144,58 +186,67 @@ def device_sentence(inputs: ReportInputs) -> str:
         return ""
     state, tool = device.state, device.tool
     name = "fio" if tool.kind == "fio" else "내장 측정기"
-    return (
-        f"도구는 {name}({tool.version}), 디바이스는 `{state.device or '알 수 없음'}`, 파일 시스템 "
-        f"사용률은 {percent(state.filled_fraction)}이고, 같은 점을 "
+    said = (
+        f"도구는 {name}(판 {tool.version}), 디바이스는 `{state.device or '알 수 없음'}`, "
+        f"파일 시스템 사용률은 {percent(state.filled_fraction)}이고, 같은 점을 "
         f"{count(device.plan.repeats)}번 잰 값의 차이는 최대 {percent(max(device.spread))}입니다"
     )
+    return attribute(said, integrated("device"))
 
 
 def device_table(inputs: ReportInputs) -> Table:
     """Measured points of the device."""
     device = inputs.integration.calibration.device
     rows = [
-        (
-            percent(point.read_fraction),
+        row(
+            integrated("device/measured"),
+            f"{100 * point.read_fraction:.0f} %",
             count(point.iodepth),
             count(point.numjobs),
             size(point.block_kib * KIB),
-            byte_rate(point.read_mib_s * MIB),
-            byte_rate(point.write_mib_s * MIB),
+            byte_rate(point.read_mib_s * MIB or None),
+            byte_rate(point.write_mib_s * MIB or None),
         )
         for point in (device.grid.points if device else ())
     ]
-    return Table.of("읽기 비율>|깊이>|작업 수>|블록>|읽기>|쓰기>", rows)
+    return Table.of("읽기 비율>|깊이>|작업 수>|블록>|읽기>|쓰기>", rows, "디바이스 대역폭")
 
 
 def calibration_table(inputs: ReportInputs) -> Table:
     """Configurations the models were calibrated on."""
     rows = [
-        (
-            f"`{row.name}`",
-            rate(row.measured_ops_per_s),
+        row(
+            calibration_source(inputs, place),
+            f"`{calibrated.name}`",
+            rate(calibrated.measured_ops_per_s),
             factor(
-                row.case.amplification.background_bytes_per_user_byte
-                if row.case.amplification
+                calibrated.case.amplification.background_bytes_per_user_byte
+                if calibrated.case.amplification
                 else None
             ),
-            percent(row.stall_fraction),
-            verdict(row.verdict),
+            percent(calibrated.stall_fraction),
+            verdict(calibrated.verdict),
         )
-        for row in inputs.integration.calibration.rows
+        for place, calibrated in enumerate(inputs.integration.calibration.rows)
     ]
-    return Table.of("구성|포화 처리율|WA>|정체 시간>|유효성", rows)
+    return Table.of("구성|포화 처리율|WA>|정체 시간>|유효성", rows, "보정에 쓴 구성")
 
 
 def time_table(inputs: ReportInputs) -> Table:
     """When each stage's data were measured and where they were read from."""
     rows = [
-        (STAGES.get(stage, stage), moment(at), inputs.sources.get(stage, "이 보고서"))
+        row(
+            reported(f"measured_at/{stage}"),
+            STAGES.get(stage, stage),
+            moment(at),
+            inputs.sources.get(stage, "이 보고서"),
+        )
         for stage, at in inputs.measured_at.items()
     ]
-    return Table.of("단계 | 측정 시각 | 읽은 곳", rows)
+    return Table.of("단계 | 측정 시각 | 읽은 곳", rows, "단계별 측정 시각")
 
 
 def file_table() -> Table:
     """JSON files of the report."""
-    return Table.of("파일 | 내용", [(f"`{n}.json`", what) for n, what in JSON_FILES.items()])
+    rows = [(f"`{n}.json`", what) for n, what in JSON_FILES.items()]
+    return Table.of("파일 | 내용", rows, "JSON 파일")

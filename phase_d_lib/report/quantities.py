@@ -77,7 +77,7 @@ def interval(pair: tuple[float, float] | None, unit: str = "puts/s") -> str:
     if pair is None:
         return ABSENT
     step = _power(max(abs(pair[1] - pair[0]) / 2, 1e-12), 2)
-    return f"{_range(pair[0], pair[1], step)} {unit}"
+    return f"{_range(pair[0], pair[1], step)} {unit}".rstrip()
 
 
 def percent(fraction: float | None, *, signed: bool = False) -> str:
@@ -110,7 +110,8 @@ def byte_rate(value_bytes_per_s: float | None) -> str:
     """Bytes per second as MiB/s."""
     if value_bytes_per_s is None:
         return ABSENT
-    return f"{_short(value_bytes_per_s / MIB)} MiB/s"
+    value = value_bytes_per_s / MIB
+    return f"{value:.2f} MiB/s" if 0 < value < 1 else f"{_short(value)} MiB/s"
 
 
 def duration_us(value_us: float | None) -> str:

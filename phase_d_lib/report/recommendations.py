@@ -6,29 +6,42 @@ from collections.abc import Iterator
 
 from phase_d_lib.report.findings import Finding
 from phase_d_lib.report.inputs import ReportInputs
+from phase_d_lib.report.origins import COMPREHENSIVE, host_of, reported, tuned
 from phase_d_lib.report.particles import with_particle
 from phase_d_lib.report.quantities import count, factor, option_value, ratio
 from phase_d_lib.report.readings import (
     binding,
     chosen_comparison,
+    chosen_source,
+    confirmation_source,
     confirmed,
     limiter_use_fraction,
     s_max_sentence,
     verdicts,
 )
+from phase_d_lib.report.sources import attribute
 from phase_d_lib.report.wording import BINDING_MEANING, BINDINGS, REGIMES, S_MAX_ABSENT
 
 
 def recommendations(inputs: ReportInputs) -> tuple[Finding, ...]:
     """What to do next, each from a rule on the numbers."""
     rules = (_apply_tuned, _tune_again, _binding_advice, _measure_again, _firmer_profile)
-    return tuple(found for rule in rules for found in rule(inputs))
+    found = [found for rule in rules for found in rule(inputs)]
+    return tuple(_sourced(one, f"recommendations/{n}") for n, one in enumerate(found))
 
 
 def future_work(inputs: ReportInputs) -> tuple[Finding, ...]:
     """What the report cannot answer yet."""
     rules = (_absent_regimes, _s_max, _factors)
-    return tuple(found for rule in rules for found in rule(inputs))
+    found = [found for rule in rules for found in rule(inputs)]
+    return tuple(_sourced(one, f"future_work/{n}") for n, one in enumerate(found))
+
+
+def _sourced(found: Finding, field: str) -> Finding:
+    """Give numbers that carry no source the finding's own numbers in the JSON file."""
+    source = reported(f"{field}/numbers", COMPREHENSIVE)
+    texts = {name: attribute(getattr(found, name), source) for name in ("statement_ko", "rule_ko")}
+    return found.model_copy(update=texts)
 
 
 def outlook(inputs: ReportInputs) -> tuple[str, ...]:
@@ -44,8 +57,11 @@ def not_shown(inputs: ReportInputs) -> tuple[str, ...]:
     engine = host.rocksdb_version or "버전 미상"
     lines = [
         *([S_MAX_ABSENT] if inputs.integration.calibration.sustained is None else []),
-        f"호스트 한 대({host.cpu_model}, 코어 {count(host.cores)}개)와 "
-        f"RocksDB {engine}에서 잰 값이므로 다른 환경의 값은 알 수 없습니다",
+        attribute(
+            f"호스트 한 대({host.cpu_model}, 코어 {count(host.cores)}개)와 "
+            f"RocksDB {engine}에서 잰 값이므로 다른 환경의 값은 알 수 없습니다",
+            host_of("host"),
+        ),
     ]
     if inputs.profile.indicative:
         lines.insert(0, "참고용 프로필이므로 짧은 실행과 적은 반복에서 얻은 값입니다")
@@ -60,14 +76,23 @@ def _apply_tuned(inputs: ReportInputs) -> Iterator[Finding]:
         return
     default = inputs.profile.scenario.options.model_dump()
     changes = ", ".join(
-        f"`{k}` {option_value(k, default[k])} → {option_value(k, v)}"
-        for k, v in chosen.changes.items()
+        attribute(
+            f"`{k}` {option_value(k, default[k])} → {option_value(k, v)}",
+            tuned(f"{chosen_source(inputs).field}/adjustments/{n}"),
+        )
+        for n, (k, v) in enumerate(chosen.changes.items())
     )
-    memory = f"멤테이블 메모리는 기본값의 {factor(chosen.memtable_bytes_ratio)}배입니다"
+    memory = attribute(
+        f"멤테이블 메모리는 기본값의 {factor(chosen.memtable_bytes_ratio)}배입니다",
+        chosen_source(inputs),
+    )
+    gain = attribute(ratio(again.rate_ratio), confirmation_source())
     yield Finding(
         rule_id="apply_tuned_options",
         kind="recommendation",
-        statement_ko=f"옵션을 바꿉니다: {changes}. 검증에서 {ratio(again.rate_ratio)}, {memory}",
+        statement_ko=(
+            f"옵션을 바꿉니다: {changes}. 검증에서 다시 재니 처리율은 기본값의 {gain}이고, {memory}"
+        ),
         rule_ko="튜닝과 검증에서 모두 개선",
         numbers={
             "rate_ratio": again.rate_ratio.value,

@@ -15,7 +15,7 @@ from phase_d_lib.deployment import DeploymentRecord
 from phase_d_lib.host import Host
 from phase_d_lib.importers import GRID_COLUMNS
 from phase_d_lib.models.base import Prediction
-from phase_d_lib.monitor import Loop, MonitoringResult, Trend
+from phase_d_lib.monitor import Anomaly, ChangePoint, Loop, MonitoringResult, Trend
 from phase_d_lib.rates import Estimate
 from phase_d_lib.tuning.comparison import Comparison, Trial
 from phase_d_lib.validation import CaseScore, ModelScore
@@ -105,6 +105,16 @@ def alert_table(result: MonitoringResult) -> pd.DataFrame:
 def trend_table(result: MonitoringResult) -> pd.DataFrame:
     """One row a metric: slope, significance, stability."""
     return _models(result.trends, list(Trend.model_fields))
+
+
+def change_table(result: MonitoringResult) -> pd.DataFrame:
+    """One row a significant step of a metric's level."""
+    return _models(result.change_points, list(ChangePoint.model_fields))
+
+
+def anomaly_table(result: MonitoringResult) -> pd.DataFrame:
+    """One row a spell of samples far outside the window before them."""
+    return _models(result.anomalies, list(Anomaly.model_fields))
 
 
 def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:

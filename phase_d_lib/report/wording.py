@@ -9,6 +9,7 @@ from phase_d_lib.rates import Estimate
 from phase_d_lib.report.particles import with_particle as with_particle
 from phase_d_lib.report.quantities import (
     count,
+    duration_us,
     limit_percent,
     number,
     p_value,
@@ -17,6 +18,7 @@ from phase_d_lib.report.quantities import (
     seconds,
     size,
 )
+from phase_d_lib.report.sources import RULE, Source
 from phase_d_lib.tuning.comparison import Effect
 from phase_d_lib.validity import Reason, Verdict
 
@@ -55,6 +57,15 @@ def stability(trend: Trend) -> Judgement:
         f"루프 평균의 변동계수 {percent(trend.cv_fraction)}, 추세 {p_value(trend.p_value)}",
         f"변동계수 {limit_percent(STABLE_CV_FRACTION)} 이하이고 추세 p ≥ {TREND_ALPHA:g}",
     )
+
+
+def factor_stability(cv_fraction: float | None) -> Judgement:
+    """안정적 when a model factor varied by 5 % or less over the windows, else 변동."""
+    rule = f"변동계수 {limit_percent(STABLE_CV_FRACTION)} 이하이면 안정적"
+    if cv_fraction is None:
+        return Judgement("판정 불가", "구간이 하나", rule)
+    word = "안정적" if cv_fraction <= STABLE_CV_FRACTION else "변동"
+    return Judgement(word, f"변동계수 {percent(cv_fraction)}", rule)
 
 
 def unscored(judged: Judgement) -> Judgement:
@@ -199,6 +210,10 @@ ALERT_KINDS = {
     "l0_near_slowdown": "L0 파일 수가 지연 기준에 근접",
     "pending_near_soft_limit": "컴팩션 대기량이 연성 한도에 근접",
     "cpu_steal": "CPU steal 초과",
+    "ledger_open": "쓰기 장부 불일치",
+    "latency_objective": "p99.9 지연시간 목표 초과",
+    "throughput_below_interval": "처리율이 예측구간보다 낮음",
+    "disk_filling": "디스크 여유 공간 부족",
 }
 ALERT_CAUSES = {
     "memtable": "멤테이블",
@@ -206,6 +221,10 @@ ALERT_CAUSES = {
     "pending": "컴팩션 대기량",
     "host": "호스트",
     "prediction": "예측",
+    "ledger": "쓰기 장부",
+    "put_p999": "put 지연시간",
+    "projection": "가득 찰 때까지 남은 시간",
+    "free_space": "남은 공간",
 }
 SEVERITIES = {"warning": "경고", "critical": "심각"}
 STATUSES = {"active": "활성", "deployed": "배포됨"}
@@ -266,7 +285,21 @@ _ALERT_ACTIONS = {
     "l0_near_slowdown": "L0 컴팩션이 늦어지는지 확인합니다",
     "pending_near_soft_limit": "컴팩션 대기량이 계속 늘어나는지 확인합니다",
     "cpu_steal": "같은 호스트의 다른 부하를 줄이고 다시 잽니다",
+    "ledger_open": "카운터가 서로 맞지 않으므로 이 실행을 보정에 쓰지 않습니다",
+    "latency_objective": "같은 시각의 쓰기 정체를 먼저 보고, 없으면 디바이스와 CPU를 확인합니다",
+    "throughput_below_interval": "호스트나 부하가 보정할 때와 같은지 확인하고 다시 보정합니다",
+    "disk_filling": "컴팩션이 출력을 쓸 공간이 남도록 공간을 비우거나 부하를 줄입니다",
 }
+
+
+def source_sentence(source: Source) -> str:
+    """Say where a number came from: scrap, run, file and field."""
+    if source.stage == RULE:
+        return f"라이브러리에 적은 규칙. 모듈 {source.file}, 이름 {source.field}"
+    stage = STAGES.get(source.stage)
+    made = f"단계 {stage}(scrap {source.stage})" if stage else "보고서가 결과를 모아 계산"
+    run = f", 실행 {source.run_id}" if source.run_id else ""
+    return f"{made}{run}, 파일 {source.file}, 항목 {source.field}"
 
 
 def binding(code: str | None) -> str:
@@ -292,6 +325,10 @@ def alert_value(alert: Alert) -> str:
         "l0_near_slowdown": lambda v: f"{v:g}개",
         "pending_near_soft_limit": size,
         "cpu_steal": percent,
+        "ledger_open": percent,
+        "latency_objective": duration_us,
+        "throughput_below_interval": lambda v: f"{number(v)} puts/s",
+        "disk_filling": percent if alert.cause == "free_space" else seconds,
     }
     show = formats.get(alert.kind, number)
     return f"{show(alert.value)}(기준 {show(alert.limit)})"

@@ -1,0 +1,91 @@
+"""Tuning: what was changed, what it gained against the default, how the factors moved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from phase_d_lib.report.blocks import Block, Heading, ItemList, Paragraph, items
+from phase_d_lib.report.inputs import ReportInputs
+from phase_d_lib.report.origins import tuned
+from phase_d_lib.report.pictures import PAIRS, Gallery
+from phase_d_lib.report.quantities import count
+from phase_d_lib.report.readings import chosen_comparison, chosen_source, confirmation_source
+from phase_d_lib.report.sources import Source, attribute, rule
+from phase_d_lib.report.tuning_tables import (
+    adjustment_table,
+    effect_table,
+    factor_table,
+    trial_table,
+)
+from phase_d_lib.report.wording import Judgement, effect, factor_stability
+from phase_d_lib.tuning.comparison import Comparison
+
+
+def blocks(inputs: ReportInputs, gallery: Gallery) -> Iterator[Block]:
+    """Tuned against default, and the factors v5 kept beside it."""
+    yield Heading(2, "자동 튜닝 분석 결과")
+    yield Heading(3, "튜닝 통계")
+    yield _statistics(inputs)
+    yield Heading(3, "파라미터 변화 분석")
+    yield adjustment_table(inputs)
+    yield from _factors(inputs)
+    yield Heading(3, "튜닝 효과성")
+    yield effect_table(inputs)
+    yield items(("효과성", tuning_effect(inputs)))
+    yield gallery.place(PAIRS)
+    yield trial_table(inputs.tuning.trials)
+    if inputs.validation.trials:
+        yield trial_table(inputs.validation.trials, confirming=True)
+
+
+def tuned_runs(inputs: ReportInputs) -> str:
+    """How many runs had changed options."""
+    names = {c.option_set for c in inputs.tuning.comparisons}
+    runs = sum(trial.option_set in names for trial in inputs.tuning.trials)
+    return attribute(f"{count(runs)}회", tuned("trials"))
+
+
+def tuning_effect(inputs: ReportInputs) -> str:
+    """What the chosen option set gained, in tuning and again in validation, with the rule."""
+    chosen, again = chosen_comparison(inputs), inputs.validation.tuned
+    if chosen is None:
+        return "개선한 조합 없음. 기본값을 유지했습니다"
+    first = _judged(chosen, chosen_source(inputs))
+    found = f"`{chosen.option_set}` 튜닝에서 {first.word}, {first.value}"
+    if again is None:
+        return f"{found}. 검증에서 다시 재지 않았습니다"
+    second = _judged(again, confirmation_source())
+    return f"{found}. 검증에서 {second.word}, {second.value}. 규칙: {second.rule}"
+
+
+def _judged(comparison: Comparison, source: Source) -> Judgement:
+    judged = effect(comparison.effect, comparison.rate_ratio)
+    return Judgement(judged.word, attribute(judged.value, source), attribute(judged.rule, source))
+
+
+def _statistics(inputs: ReportInputs) -> ItemList:
+    tuning = inputs.tuning
+    names = sorted({name for c in tuning.comparisons for name in c.changes})
+    listed = ", ".join(f"`{name}`" for name in names)
+    sets = f"{count(len(tuning.comparisons))}개, 선택한 조합 `{tuning.chosen}`"
+    parameters = f"{count(len(names))}개" + (f"({listed})" if names else "")
+    return items(
+        ("옵션을 바꾼 실행", tuned_runs(inputs)),
+        ("비교한 옵션 조합", attribute(sets, tuned("records"))),
+        ("조정된 파라미터", attribute(parameters, tuned("records"))),
+    )
+
+
+def _factors(inputs: ReportInputs) -> Iterator[Block]:
+    table = factor_table(inputs)
+    if not table.rows:
+        yield Paragraph("v5가 따라간 구간이 없어 모델 계수의 변화를 싣지 않았습니다.")
+        return
+    yield Paragraph(
+        "모델 계수는 v5가 모니터링 실행을 따라가며 구간마다 맞춘 값입니다. "
+        "`throughput_factor`는 실측을 모델의 처리율로 나눈 값이고, `scaling_factor`는 컴팩션 "
+        "슬롯의 속도를 보정 때와 견준 값이며, `accuracy_factor`는 예측구간의 폭을 맞추는 값입니다."
+    )
+    yield table
+    judged = factor_stability(None).rule
+    yield Paragraph(f"상태의 규칙: {attribute(judged, rule('monitor', 'STABLE_CV_FRACTION'))}.")

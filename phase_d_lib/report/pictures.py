@@ -1,0 +1,125 @@
+"""The figures of a report: drawn once, saved as PNG for the screen and as PDF for print."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from phase_d_lib.report import figures, scatter
+from phase_d_lib.report.blocks import Picture
+from phase_d_lib.report.inputs import ReportInputs
+from phase_d_lib.report.origins import monitored, run_file, tuned, validated
+from phase_d_lib.report.panels import FIGURE_NAME, six_panels
+from phase_d_lib.report.quantities import rate
+from phase_d_lib.report.readings import binding
+from phase_d_lib.report.sources import attribute, plain
+from phase_d_lib.report.wording import binding as binding_name
+from phase_d_lib.runs import Run
+
+SIX_PANELS = Path(FIGURE_NAME).stem
+STALLS = "stall_timeline"
+PREDICTIONS = "predicted_vs_measured"
+PAIRS = "paired_rates"
+_DPI = 120
+_PANELS_ALT = "QPS 추세, 지연시간 추세, 시스템 자원, 입출력과 컴팩션, 예측 대 실측, 분포"
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """The drawn figures of one report.
+
+    Attributes
+    ----------
+    pictures : dict
+        Name -> caption and description, in order of appearance.
+    files : tuple of Path
+        PNG and PDF of each.
+    """
+
+    pictures: dict[str, Picture]
+    files: tuple[Path, ...]
+
+    def place(self, name: str) -> Picture:
+        """Return the figure of that name."""
+        return self.pictures[name]
+
+
+def draw(inputs: ReportInputs, run: Run, folder: Path) -> Gallery:
+    """Draw every figure of the report into `folder`.
+
+    Parameters
+    ----------
+    run : Run
+        The monitored run.
+    """
+    shown = {picture.name: picture for picture in captions(inputs, run)}
+    cases, trials = inputs.validation.cases, inputs.tuning.trials
+    drawings: dict[str, Callable[[], Figure]] = {
+        STALLS: lambda: figures.stall_timeline(run),
+        PREDICTIONS: lambda: scatter.predicted_vs_measured(cases, inputs.monitoring),
+        PAIRS: lambda: figures.paired_rates(trials),
+        SIX_PANELS: lambda: six_panels(inputs, run),
+    }
+    files = [file for name in shown for file in _save(drawings[name], folder / name)]
+    return Gallery(shown, tuple(files))
+
+
+def captions(inputs: ReportInputs, run: Run) -> tuple[Picture, ...]:
+    """Question, answer and description of every figure, in order of appearance."""
+    cases, trials = inputs.validation.cases, inputs.tuning.trials
+    predicted = scatter.prediction_answer(cases, inputs.monitoring)
+    saturation = rate(inputs.monitoring.result.put_rate_ops_per_s)
+    bound = plain(binding_name(binding(inputs)[0]))
+    overall = f"포화 처리율 {saturation}, 제약 자원은 {bound}"
+    return (
+        Picture(
+            STALLS,
+            figures.STALL_QUESTION,
+            attribute(figures.stall_answer(run), run_file(inputs, "LOG", "Stalling, Stopping")),
+            "시간에 따른 쓰기 지연과 정지를 원인별 띠로, 그 아래에 L0 파일 수와 지연 기준, 정지 "
+            "기준을 선으로 그렸습니다",
+            share=0.9,
+        ),
+        Picture(
+            PREDICTIONS,
+            scatter.PREDICTION_QUESTION,
+            attribute(predicted, validated("scores")),
+            "가로축은 예측한 포화 처리율, 세로축은 측정한 포화 처리율이며 점선 위에 있으면 예측과 "
+            "실측이 같습니다",
+            share=0.66,
+        ),
+        Picture(
+            PAIRS,
+            figures.PAIR_QUESTION,
+            attribute(figures.pair_answer(trials), tuned("trials")),
+            "옵션 조합마다 같은 쌍의 기본값과 견준 처리율의 비를 점으로 그렸습니다. 빈 점은 무효한 "
+            "실행입니다",
+            share=0.75,
+        ),
+        Picture(
+            SIX_PANELS,
+            "한 실행을 여섯 면에서 보면 어떻습니까?",
+            attribute(overall, monitored(inputs, "put_rate_ops_per_s")),
+            _PANELS_ALT,
+            turned=True,
+        ),
+    )  # fmt: skip
+
+
+def _save(draw_one: Callable[[], Figure], stem: Path) -> list[Path]:
+    figure = draw_one()
+    png, pdf = stem.with_suffix(".png"), stem.with_suffix(".pdf")
+    # The subsetter tells of font tables it drops; nobody reading a notebook needs that.
+    logging.getLogger("fontTools.subset").setLevel(logging.ERROR)
+    try:
+        figure.savefig(png, dpi=_DPI)
+        # Without its date the same figure is the same file.
+        figure.savefig(pdf, metadata={"CreationDate": None})
+    finally:
+        plt.close(figure)
+    return [png, pdf]

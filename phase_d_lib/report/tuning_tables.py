@@ -1,0 +1,136 @@
+"""Tables of the objectives and of tuning: what was changed, what it gained, every trial."""
+
+from __future__ import annotations
+
+from statistics import mean, stdev
+
+from phase_d_lib.report.blocks import Table, row
+from phase_d_lib.report.inputs import ReportInputs
+from phase_d_lib.report.objectives import Objective
+from phase_d_lib.report.origins import LOOPS, confirmed_by, monitored, tuned
+from phase_d_lib.report.quantities import (
+    ABSENT,
+    count,
+    duration_us,
+    factor,
+    option_value,
+    percent,
+    puts_per_s,
+    ratio,
+)
+from phase_d_lib.report.readings import confirmation_source, confirmed
+from phase_d_lib.report.wording import effect, factor_stability, goal
+from phase_d_lib.tuning.comparison import Comparison, Trial
+
+
+def objective_table(judged: tuple[Objective, ...]) -> Table:
+    """The four objectives."""
+    rows = [(o.title_ko, o.criterion_ko, o.evidence_ko, goal(o.met)) for o in judged]
+    return Table.of("목표 | 기준 | 측정 결과 | 판정", rows, "네 목표의 기준과 판정")
+
+
+def adjustment_table(inputs: ReportInputs) -> Table:
+    """Every option of every option set: from, to, kept or not."""
+    default, tuning = inputs.profile.scenario.options.model_dump(), inputs.tuning
+    kept = confirmed(inputs)
+    rows = [
+        row(
+            tuned(f"records/{n}/adjustments/{place}"),
+            f"`{c.option_set}`",
+            f"`{name}`",
+            option_value(name, default[name]),
+            option_value(name, value),
+            "유지" if c.option_set == tuning.chosen and kept else "채택하지 않음",
+        )
+        for n, c in enumerate(tuning.comparisons)
+        for place, (name, value) in enumerate(c.changes.items())
+    ]
+    return Table.of("옵션 조합|파라미터|기본값>|바꾼 값>|처리", rows, "시험한 옵션 변경")
+
+
+def effect_table(inputs: ReportInputs) -> Table:
+    """Tuned against default, in tuning and again in validation."""
+    again = inputs.validation.tuned
+    rows = [
+        row(tuned(f"records/{n}"), *_effect_row("튜닝", c))
+        for n, c in enumerate(inputs.tuning.comparisons)
+    ]
+    if again is not None:
+        rows.append(row(confirmation_source(), *_effect_row("검증(재확인)", again)))
+    return Table.of(
+        "단계|옵션 조합|유효한 쌍>|기본값 대비 처리율|판정|규칙|멤테이블 메모리>",
+        rows,
+        "튜닝한 옵션과 기본값의 비교",
+    )
+
+
+def _effect_row(stage: str, comparison: Comparison) -> tuple[str, ...]:
+    judged = effect(comparison.effect, comparison.rate_ratio)
+    return (
+        stage,
+        f"`{comparison.option_set}`",
+        count(comparison.pairs),
+        ratio(comparison.rate_ratio),
+        judged.word,
+        judged.rule,
+        f"{factor(comparison.memtable_bytes_ratio)}배",
+    )
+
+
+def trial_table(trials: tuple[Trial, ...], *, confirming: bool = False) -> Table:
+    """Every trial in the order it ran.
+
+    Parameters
+    ----------
+    confirming : bool
+        The trials are those of the validation stage.
+    """
+    stage, field = (confirmed_by, "confirmation_trials") if confirming else (tuned, "trials")
+    rows = [
+        row(
+            stage(f"{field}/{n}", t.run_id),
+            count(t.order + 1),
+            f"`{t.option_set}`",
+            count(t.pair + 1),
+            puts_per_s(t.put_ops_per_s),
+            duration_us(t.put_latency_p999_us),
+            percent(t.stall_fraction),
+            factor(t.write_bytes_per_user_byte),
+            "유효" if t.verdict.valid else "무효",
+        )
+        for n, t in enumerate(trials)
+    ]
+    caption = "검증에서 새로 잰 쌍의 실행" if confirming else "튜닝 실행"
+    return Table.of("순서>|옵션 조합|쌍>|처리율>|p99.9>|정체 시간>|WA>|유효성", rows, caption)
+
+
+def factor_table(inputs: ReportInputs) -> Table:
+    """Mean, deviation and variability of the factors v5 kept while it followed the run."""
+    followed = inputs.monitoring.followed
+    rows = [
+        row(
+            monitored(inputs, "followed", LOOPS),
+            f"`{name}`",
+            *_factor_cells([getattr(seen.factors, name) for seen in followed]),
+        )
+        for name in ("throughput_factor", "latency_factor", "accuracy_factor", "scaling_factor")
+        if followed
+    ]
+    return Table.of("파라미터|구간>|평균값>|표준편차>|변동성>|상태", rows, "v5 모델 계수의 변화")
+
+
+def _factor_cells(found: list[float | None]) -> tuple[str, ...]:
+    """Cells of one factor; it has none where the windows carry nothing to fit it on."""
+    known = [value for value in found if value is not None]
+    if not known:
+        return (count(0), ABSENT, ABSENT, ABSENT, "구간에 잰 값이 없어 구하지 않음")
+    middle = mean(known)
+    deviation = stdev(known) if len(known) > 1 else None
+    variation = None if deviation is None or not middle else deviation / abs(middle)
+    return (
+        count(len(known)),
+        f"{middle:.3f}",
+        ABSENT if deviation is None else f"{deviation:.3f}",
+        percent(variation),
+        factor_stability(variation).word,
+    )
