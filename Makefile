@@ -38,9 +38,16 @@ help: ## list the targets and variables
 setup: venv ## make .venv from requirements.lock, or bring it up to date
 	@echo "phase-d: .venv is up to date: $$($(BIN)/python -V)"
 
-lab: venv ## open JupyterLab on this machine, at the start notebook
+lab: venv ## open JupyterLab on this machine, at the start notebook (LAB_LANG=ko: Korean menus)
+	@locale=default; $(if $(filter ko%,$(LAB_LANG)),if $(BIN)/python -c 'import jupyterlab_language_pack_ko_KR' \
+		2>/dev/null; then locale=ko_KR; else echo \
+		"phase-d: the menus stay English: jupyterlab-language-pack-ko-KR is not installed" >&2; fi;) \
+	mkdir -p .venv/lab-settings && printf '{"%s": {"locale": "%s"}, "%s": {%s}}\n' \
+		@jupyterlab/translation-extension:plugin "$$locale" \
+		@jupyterlab/apputils-extension:notification '"fetchNews": "false", "checkForUpdates": false' \
+		> .venv/lab-settings/overrides.json
 	@$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) \
-		--ServerApp.root_dir="$(CURDIR)" \
+		--ServerApp.root_dir="$(CURDIR)" --LabApp.app_settings_dir="$(CURDIR)/.venv/lab-settings" \
 		$(if $(wildcard notebooks/explore/00_start.ipynb),--LabApp.default_url=/lab/tree/notebooks/explore/00_start.ipynb)
 
 report: venv ## run the stages and write reports/latest (PROFILE, OUT, ENGINE, FORCE)

@@ -20,7 +20,7 @@ RocksDB; the wording was compared by eye for 6.8, 7.8, 9.8, 10.7 and 11.8, the o
 
 from phase_d_lib.logfile.controller import stall_seconds_by_cause
 from phase_d_lib.logfile.flows import level_flows
-from phase_d_lib.logfile.reader import read_log
+from phase_d_lib.logfile.reading import read_log
 from phase_d_lib.logfile.tables import LogTables
 
 __all__ = ["LogTables", "level_flows", "read_log", "stall_seconds_by_cause"]

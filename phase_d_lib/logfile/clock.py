@@ -8,14 +8,18 @@ from bisect import bisect_right
 from collections.abc import Callable
 from statistics import median
 
-_STAMP = re.compile(rb"(\d{4}/\d\d/\d\d)-(\d\d):(\d\d):(\d\d\.\d{6})")
+from phase_d_lib.units import US_PER_S
+
+_MINUTE = re.compile(rb"(\d{4}/\d\d/\d\d)-(\d\d):(\d\d)")
+_MINUTES = 100_000
+_SURE = 5  # events of an hour, so that one damaged date cannot move their median
 
 
 class Clock:
     """Turns the LOG's local time of day into epoch seconds."""
 
     def __init__(self) -> None:
-        self._days: dict[bytes, int] = {}
+        self._minutes: dict[bytes, int] = {}
         self._offsets_s: dict[bytes, list[int]] = {}
         self.learned: set[bytes] = set()
         """Hours, as in ``2023/06/18-14``, with enough events for a sure offset."""
@@ -28,14 +32,23 @@ class Clock:
         ValueError
             If it is no such date.
         """
-        parts = _STAMP.fullmatch(stamp)
+        minute = self._minutes.get(stamp[:16])
+        if minute is None:
+            minute = self._minute_s(stamp[:16])
+        if len(stamp) != 26 or stamp[16:20:3] != b":.":
+            raise ValueError("no date and time")
+        return minute + int(stamp[17:19]) + int(stamp[20:]) / US_PER_S
+
+    def _minute_s(self, minute: bytes) -> int:
+        parts = _MINUTE.fullmatch(minute)
         if parts is None:
             raise ValueError("no date and time")
-        day, hours, minutes, seconds = parts.groups()
-        if day not in self._days:
-            year, month, day_of_month = (int(part) for part in day.split(b"/"))
-            self._days[day] = calendar.timegm((year, month, day_of_month, 0, 0, 0))
-        return self._days[day] + int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        year, month, day = (int(part) for part in parts.group(1).split(b"/"))
+        begin_s = calendar.timegm((year, month, day, int(parts.group(2)), int(parts.group(3)), 0))
+        if len(self._minutes) >= _MINUTES:
+            self._minutes.clear()
+        self._minutes[minute] = begin_s
+        return begin_s
 
     def learn(self, stamp: bytes, epoch_s: float) -> None:
         """Note how far a line's local time is from the epoch time of its event."""
@@ -46,8 +59,13 @@ class Clock:
         if abs(quarters) <= 14 * 4:
             seen = self._offsets_s.setdefault(stamp[:13], [])
             seen.append(quarters * 900)
-            if len(seen) == 5:  # one damaged date cannot move their median
+            if len(seen) == _SURE:
                 self.learned.add(stamp[:13])
+
+    @property
+    def knows(self) -> bool:
+        """Whether any event told how far local time is from UTC."""
+        return bool(self._offsets_s)
 
     def epoch_of(self) -> Callable[[float], float]:
         """Return the function from local to epoch seconds; without any event, local is UTC."""

@@ -29,27 +29,59 @@ class Mark(NamedTuple):
     flush: bool = False
 
 
-def controller_states(marks: Iterable[Mark]) -> list[Mark]:
+def controller_states(marks: Iterable[Mark], coarse: bool = False) -> list[Mark]:
     """Return all decisions in order of time, silent ones too; see `stall_seconds_by_cause`."""
-    threads: dict[bytes, list[Mark]] = {}
-    for mark in _without_idle_flushes(sorted(marks, key=lambda mark: mark[:2])):
-        threads.setdefault(mark.thread, []).append(mark)
-    found = [mark for own in threads.values() for mark in _decisions(own)]
-    if len({mark.column_family for mark in found} - {None}) > 1:
-        found = [m for m in found if m.column_family is not None or m.thread == SESSION]
-    return sorted(found, key=lambda mark: mark.time_s)
+    return Decisions(coarse).of(marks)
 
 
-def _without_idle_flushes(marks: Iterable[Mark]) -> Iterator[Mark]:
-    """Pass on marks in order of time; silence after a flush that changed no level means nothing."""
-    levels: dict[str | None, tuple[int, ...]] = {}
-    for mark in marks:
-        if mark.levels:
-            idle = mark.flush and levels.get(mark.column_family) == mark.levels
-            levels[mark.column_family] = mark.levels
-            yield mark._replace(kind="") if idle else mark
-        else:
-            yield mark
+class Decisions:
+    """Finds the decisions among marks, window by window; marks of one window in any order.
+
+    Parameters
+    ----------
+    coarse : bool
+        Whether dates are rounded to milliseconds: then a decision and the event it is of may
+        only be told apart by what they are.
+    """
+
+    def __init__(self, coarse: bool = False) -> None:
+        self.coarse = coarse
+        self._levels: dict[str | None, tuple[int, ...]] = {}
+        self._families: set[str] = set()
+
+    def of(self, marks: Iterable[Mark]) -> list[Mark]:
+        """Return the decisions of a window in order of time.
+
+        A window may end between a mark and its decision only if it ends in a pause of its thread.
+        """
+        ordered = sorted(marks, key=_in_ms if self.coarse else _in_us)
+        threads: dict[bytes, list[Mark]] = {}
+        for mark in self._without_idle_flushes(ordered):
+            threads.setdefault(mark.thread, []).append(mark)
+        found = [mark for own in threads.values() for mark in _decisions(own)]
+        self._families.update(m.column_family for m in found if m.column_family is not None)
+        if len(self._families) > 1:
+            found = [m for m in found if m.column_family is not None or m.thread == SESSION]
+        return sorted(found, key=lambda mark: mark.time_s)
+
+    def _without_idle_flushes(self, marks: Iterable[Mark]) -> Iterator[Mark]:
+        """Pass on marks; silence after a flush that changed no level means nothing."""
+        levels = self._levels
+        for mark in marks:
+            if mark.levels:
+                idle = mark.flush and levels.get(mark.column_family) == mark.levels
+                levels[mark.column_family] = mark.levels
+                yield mark._replace(kind="") if idle else mark
+            else:
+                yield mark
+
+
+def _in_us(mark: Mark) -> tuple[float, int]:
+    return mark[:2]
+
+
+def _in_ms(mark: Mark) -> tuple[float, int, float]:
+    return int(mark.time_s * 1000 + 1e-3), mark.order, mark.time_s
 
 
 def _decisions(marks: list[Mark]) -> Iterator[Mark]:
@@ -116,20 +148,36 @@ def stall_seconds_by_cause(log: LogTables, start_s: float, end_s: float) -> pd.D
 
 def _intervals(log: LogTables) -> Iterator[tuple[float, float, tuple[str, str]]]:
     """Yield (begin, end, (cause, kind)) of every stall state; the worst column family counts."""
-    states: dict[str, tuple[str, str]] = {}
-    since = 0.0
+    stalled = Stalled()
     for time_s, family, kind, cause in log.controller.itertuples(index=False):
-        if states:
-            yield since, time_s, _worst(states)
-        since = time_s
+        yield from stalled.decided(time_s, family, kind, cause)
+    yield from stalled.until(log.last_time_s)
+
+
+class Stalled:
+    """Which state rules, decision by decision in order of time."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, tuple[str, str]] = {}
+        self._since_s = 0.0
+
+    def decided(
+        self, time_s: float, family: str | None, kind: str, cause: str
+    ) -> Iterator[tuple[float, float, tuple[str, str]]]:
+        """Take a decision; yield the stall that lasted up to it, if any."""
+        yield from self.until(time_s)
+        self._since_s = time_s
         if kind != "normal":
-            states[family] = (cause, kind)
+            self._states[family or ""] = (cause, kind)
         elif isinstance(family, str):
-            states.pop(family, None)
+            self._states.pop(family, None)
         else:
-            states.clear()
-    if states:
-        yield since, log.last_time_s, _worst(states)
+            self._states.clear()
+
+    def until(self, time_s: float) -> Iterator[tuple[float, float, tuple[str, str]]]:
+        """Yield (begin, end, (cause, kind)) of the stall since the last decision, if any."""
+        if self._states:
+            yield self._since_s, time_s, _worst(self._states)
 
 
 def _worst(states: dict[str, tuple[str, str]]) -> tuple[str, str]:

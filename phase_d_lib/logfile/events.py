@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from phase_d_lib.logfile.controller import Mark
-from phase_d_lib.logfile.fields import files_per_level, integer, optional, real, seconds, text
+from phase_d_lib.logfile.fields import files_per_level, integer, optional, seconds, text
 from phase_d_lib.logfile.lines import thread
-from phase_d_lib.logfile.tables import COMPACTION_COLUMNS
+from phase_d_lib.logfile.tables import COMPACTION_COLUMNS, StoredData
+
+_FILES = 400_000  # sizes of live files kept; of a larger tree the older are unknown
+_JOBS = 20_000
+PROPERTIES = ("filter_size", "raw_key_size", "raw_value_size", "num_entries")
+"""Table properties summed here, in the order RocksDB writes them."""
 
 
 class _Job:
@@ -17,16 +22,12 @@ class _Job:
     __slots__ = ("bytes_in", "column_family", "files_in", "made_bytes", "started", "started_s")
 
     def __init__(
-        self,
-        started: dict[str, Any] | None = None,
-        started_s: float | None = None,
-        files_in: dict[int, int | None] | None = None,
-        bytes_in: dict[int, int | None] | None = None,
+        self, started: dict[str, Any] | None = None, started_s: float | None = None
     ) -> None:
         self.started = started or {}
         self.started_s = started_s
-        self.files_in = files_in or {}
-        self.bytes_in = bytes_in or {}
+        self.files_in: dict[int, int] = {}
+        self.bytes_in: dict[int, int | None] = {}
         self.made_bytes = 0
         self.column_family: str | None = None
 
@@ -38,6 +39,8 @@ class Jobs:
         self.flushes: list[tuple[Any, ...]] = []
         self.compactions: list[tuple[Any, ...]] = []
         self.marks: list[Mark] = []
+        self.data: dict[str, StoredData] = {}
+        self.families: dict[str, None] = {}
         self._running: dict[int, _Job] = {}
         self._file_bytes: dict[int, int] = {}
 
@@ -46,81 +49,114 @@ class Jobs:
         self._running.clear()
 
     def _flush_started(self, event: dict[str, Any], time_s: float, prefix: bytes) -> None:
-        self._running[integer(event, "job")] = _Job(event, time_s)
+        self._run(integer(event, "job"), _Job(event, time_s))
 
     def _compaction_started(self, event: dict[str, Any], time_s: float, prefix: bytes) -> None:
-        files = {int(key[7:]): value for key, value in event.items() if key.startswith("files_L")}
-        # An input is never read again, so this also keeps the table of files small.
-        sizes = {level: [self._file_bytes.pop(n, None) for n in files[level]] for level in files}
-        self._running[integer(event, "job")] = _Job(
-            event,
-            time_s,
-            files_in={level: len(numbers) for level, numbers in files.items()},
-            bytes_in=_bytes_by_level(sizes, optional(event, "input_data_size")),
-        )
+        job = _Job(event, time_s)
+        size_of = self._file_bytes.pop  # an input is never read again: the table stays small
+        sizes = {}
+        for key, files in event.items():
+            if key.startswith("files_L"):
+                level = int(key[7:])
+                sizes[level] = [size_of(number, None) for number in files]
+                job.files_in[level] = len(files)
+        total = event.get("input_data_size")
+        job.bytes_in = _bytes_by_level(sizes, total if type(total) is int else None)
+        self._run(integer(event, "job"), job)
+
+    def file_made(self, number: int, size: int, job_number: int, family: str | None) -> None:
+        """Note a table file of a job; one of no known job began before the LOG."""
+        job = self._running.get(job_number)
+        if job is None:
+            job = _Job()
+            self._run(job_number, job)
+        if len(self._file_bytes) >= _FILES:
+            _drop_older_half(self._file_bytes)
+        self._file_bytes[number] = size
+        job.made_bytes += size
+        if family and family != job.column_family:
+            job.column_family = family
+            self.families[family] = None
+
+    def stored(self, family: str, file_bytes: int, sizes: Sequence[bytes | int]) -> None:
+        """Add up what a table file holds, by `PROPERTIES`."""
+        data = self.data.get(family)
+        if data is None:
+            data = self.data[family] = StoredData()
+        filter_bytes, key_bytes, value_bytes, entries = sizes
+        data.files += 1
+        data.file_bytes += file_bytes
+        data.filter_bytes += int(filter_bytes)
+        data.key_bytes += int(key_bytes)
+        data.value_bytes += int(value_bytes)
+        data.entries += int(entries)
+
+    def _run(self, number: int, job: _Job) -> None:
+        """Note a job that runs; of those that never finish only the latest are kept."""
+        family = job.started.get("cf_name")
+        if isinstance(family, str):  # starts name it since 10
+            job.column_family = family
+        if len(self._running) >= _JOBS:
+            _drop_older_half(self._running)
+        self._running[number] = job
 
     def _file_made(self, event: dict[str, Any], time_s: float, prefix: bytes) -> None:
         number, size = integer(event, "file_number"), integer(event, "file_size")
-        job_number = integer(event, "job")
-        job = self._running.get(job_number)
-        if job is None:
-            job = self._running[job_number] = _Job()
-        self._file_bytes[number] = size
-        job.made_bytes += size
-        job.column_family = text(event, "cf_name") or job.column_family
+        family, properties = text(event, "cf_name"), event.get("table_properties")
+        self.file_made(number, size, integer(event, "job"), family)
+        if isinstance(properties, dict):
+            sizes = [optional(properties, name) or 0 for name in PROPERTIES]
+            self.stored(family or "", size, sizes)
 
     def _flush_finished(self, event: dict[str, Any], time_s: float, prefix: bytes) -> None:
         number, levels = integer(event, "job"), files_per_level(event)
-        immutable = optional(event, "immutable_memtables")
         job = self._running.pop(number, None) or _Job()
-        start = job.started
+        start, family = job.started, job.column_family
         row = (
             job.started_s,
             time_s,
             number,
-            job.column_family,
-            text(start, "flush_reason"),
-            optional(start, "num_entries"),
-            optional(start, "total_data_size"),
+            family,
+            start.get("flush_reason"),
+            start.get("num_entries"),
+            start.get("total_data_size"),
             job.made_bytes,
             levels[0] if levels else None,
-            immutable,
+            event.get("immutable_memtables"),
         )
         self.flushes.append(row)
-        family = job.column_family
         self.marks.append(Mark(time_s, 0, thread(prefix), family, "normal", "", levels, True))
 
     def _compaction_finished(self, event: dict[str, Any], time_s: float, prefix: bytes) -> None:
         number, levels = integer(event, "job"), files_per_level(event)
         level, output_bytes = integer(event, "output_level"), integer(event, "total_output_size")
         job = self._running.pop(number, None) or _Job()
-        start = job.started
+        start, family = job.started, job.column_family
         start_level = min(job.files_in, default=None)
         row = (
             job.started_s,
             time_s,
             number,
-            job.column_family,
+            family,
             "intra_l0" if start_level == level == 0 else "merge",
-            text(start, "compaction_reason"),
-            real(start, "score"),
+            start.get("compaction_reason"),
+            start.get("score"),
             start_level,
             level,
             *_split(job.files_in, level),
-            optional(start, "input_data_size"),
+            start.get("input_data_size"),
             *_split(job.bytes_in, level),
             output_bytes,
             0,
-            optional(event, "num_output_files"),
+            event.get("num_output_files"),
             seconds(event, "compaction_time_micros"),
             seconds(event, "compaction_time_cpu_micros"),
-            optional(event, "num_subcompactions"),
-            optional(event, "num_input_records"),
-            optional(event, "num_output_records"),
+            event.get("num_subcompactions"),
+            event.get("num_input_records"),
+            event.get("num_output_records"),
             levels[0] if levels else None,
         )
         self.compactions.append(row)
-        family = job.column_family
         self.marks.append(Mark(time_s, 0, thread(prefix), family, "normal", "", levels))
 
     def _trivial_move(self, event: dict[str, Any], time_s: float, prefix: bytes) -> None:
@@ -159,6 +195,12 @@ Of a damaged event it raises KeyError, TypeError, ValueError or OverflowError an
 """
 
 
+def _drop_older_half(known: dict[int, Any]) -> None:
+    """Forget the half of a table that was filled first."""
+    for key in list(known)[: len(known) // 2]:
+        del known[key]
+
+
 def _bytes_by_level(
     sizes: Mapping[int, list[int | None]], total: int | None
 ) -> dict[int, int | None]:
@@ -167,6 +209,8 @@ def _bytes_by_level(
     One level with unknown files is the rest of the total.
     """
     known = {level: _sum(files) for level, files in sizes.items()}
+    if None not in known.values():
+        return known
     unknown = [level for level, size in known.items() if size is None]
     if len(unknown) == 1 and total is not None:
         known[unknown[0]] = total - sum(size for size in known.values() if size is not None)
@@ -186,11 +230,9 @@ def _split(per_level: Mapping[int, int | None], output_level: int) -> tuple[int 
     return _sum(above), per_level.get(output_level, 0)
 
 
-def _sum(amounts: Iterable[int | None]) -> int | None:
+def _sum(amounts: list[int | None]) -> int | None:
     """Return the sum, or None if any part is unknown."""
-    total = 0
-    for amount in amounts:
-        if amount is None:
-            return None
-        total += amount
-    return total
+    try:
+        return sum(amounts)  # type: ignore[arg-type]
+    except TypeError:
+        return None

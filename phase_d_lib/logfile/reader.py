@@ -1,203 +1,197 @@
-"""One pass over the bytes of a LOG."""
+"""One pass over the bytes of LOG files."""
 
 from __future__ import annotations
 
 import contextlib
 import math
-import zlib
-from pathlib import Path
-from typing import BinaryIO, Protocol
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
-from phase_d_lib.errors import InputError
+from phase_d_lib.logfile.blocks import Readable, line_blocks, whole_messages
 from phase_d_lib.logfile.clock import Clock
-from phase_d_lib.logfile.controller import Mark, controller_states
-from phase_d_lib.logfile.events import HANDLERS, Jobs
-from phase_d_lib.logfile.fields import event_of, integer
-from phase_d_lib.logfile.lines import DATED_LINE, positions, written_at
+from phase_d_lib.logfile.complaints import Warnings
+from phase_d_lib.logfile.controller import Decisions, Mark
+from phase_d_lib.logfile.damage import Damage
+from phase_d_lib.logfile.dumps import Dumps
+from phase_d_lib.logfile.events import Jobs
+from phase_d_lib.logfile.framing import SAMPLE_BYTES, Framing
+from phase_d_lib.logfile.lines import DATED_LINE
 from phase_d_lib.logfile.notices import Notices
-from phase_d_lib.logfile.sessions import VERSION_LINE, Sessions
-from phase_d_lib.logfile.tables import (
-    COMPACTION_COLUMNS,
-    FLUSH_COLUMNS,
-    STALL_COLUMNS,
-    STATE_COLUMNS,
-    LogTables,
-    table,
-)
-from phase_d_lib.units import US_PER_S
+from phase_d_lib.logfile.scan import Events
+from phase_d_lib.logfile.sessions import Sessions
+from phase_d_lib.logfile.tables import SessionStart, WarningCount
 
-_GZIP = 16 + zlib.MAX_WBITS
-_PIECE_BYTES = 1 << 12  # small, so that damage costs little of what stands before it
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 4 << 20
 _TAIL_BYTES = 1 << 16
-_EVENT = b"EVENT_LOG_v1 {"
+_LATE_S = 10.0  # how far apart lines of one moment may stand
+_HELD_MARKS = 200_000
 
 
-def read_log(path: str | Path, *more: str | Path) -> LogTables:
-    """Read a LOG file, or all LOG files of one database, in any order.
+@dataclass(frozen=True)
+class Rows:
+    """What was read since the last time it was asked for, in epoch seconds.
 
-    Parameters
+    Attributes
     ----------
-    path, *more : str or Path
-        Files such as ``LOG`` and ``LOG.old.1700000000000000``, plain or gzip.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be opened. What a file holds never raises.
+    flushes, compactions, stalls, states : list of tuple
+        Rows of the tables of these names (`states`: of the table ``controller``).
+    stats : dict of str to list of tuple
+        Rows of the stats dumps by table.
     """
-    reader = _Reader()
-    for file in sorted((Path(p) for p in (path, *more)), key=_first_date):
-        try:
-            with file.open("rb") as stream:
-                reader.read(_plain(stream))
-        except OSError as error:
-            raise InputError(f"LOG {file}: cannot be read ({error.strerror})") from None
-    return reader.tables()
+
+    flushes: list[tuple[Any, ...]]
+    compactions: list[tuple[Any, ...]]
+    stalls: list[tuple[Any, ...]]
+    states: list[tuple[Any, ...]]
+    stats: dict[str, list[tuple[Any, ...]]]
 
 
-class _Reader:
-    """Reads any number of files; local times are resolved at the end."""
+class LogReader:
+    """Reads LOG files in order of time; see `read` and `rows`."""
 
     def __init__(self) -> None:
-        self._lines = self._event_lines = self._skipped_lines = 0
-        self._local_dates: list[float] = []
-        self._clock = Clock()
-        self._sessions = Sessions()
-        self._jobs = Jobs()
-        self._notices = Notices(self._clock)
+        self.lines = 0
+        self.foreign_lines = 0
+        self.damage = Damage()
+        self.clock = Clock()
+        self.sessions = Sessions()
+        self.jobs = Jobs()
+        self.notices = Notices(self.clock, self.damage)
+        self.warnings = Warnings(self.clock)
+        self.dumps = Dumps(self.clock)
+        self.events = Events(self.jobs, self.clock, self.damage)
+        self._first_local_s, self._last_local_s = math.inf, -math.inf
+        self._decisions = Decisions()
+        self._early: list[Mark] = []
 
-    def read(self, stream: _Readable) -> None:
-        """Read one file in blocks of whole lines."""
-        rest = b""
-        while block := stream.read(BLOCK_BYTES):
-            block = rest + block
-            cut = block.rfind(b"\n") + 1 or len(block)
-            rest = block[cut:]
-            self._block(block[:cut])
-        if rest:
-            self._block(rest)
+    def read(self, stream: Readable) -> Iterator[None]:
+        """Read one file; yields now and then, so that what was read can be taken."""
+        self.damage.next_file()
+        for text in whole_messages(self._own_text(stream)):
+            self._text(text)
+            yield
 
-    def tables(self) -> LogTables:
-        """Return everything read, in order of time, with epoch times."""
-        epoch_s = self._clock.epoch_of()
-        dates = [epoch_s(local_s) for local_s in self._local_dates]
-        marks = self._jobs.marks + [Mark(epoch_s(m.time_s), *m[1:]) for m in self._notices.marks]
-        states = [(m.time_s, m.column_family, m.kind, m.cause) for m in controller_states(marks)]
-        stalls = [(epoch_s(local_s), *rest) for local_s, *rest in self._notices.stalls]
-        return LogTables(
-            version=self._sessions.version,
-            options=self._sessions.options,
-            lines=self._lines,
-            event_lines=self._event_lines,
-            skipped_lines=self._skipped_lines,
-            first_time_s=min(dates, default=math.nan),
-            last_time_s=max(dates, default=math.nan),
-            flushes=table(self._jobs.flushes, FLUSH_COLUMNS, "end_time_s"),
-            compactions=table(self._jobs.compactions, COMPACTION_COLUMNS, "end_time_s"),
-            stalls=table(stalls, STALL_COLUMNS, "time_s"),
-            controller=table(states, STATE_COLUMNS, "time_s"),
+    @property
+    def is_log(self) -> bool:
+        """Whether any line of RocksDB's was met."""
+        dated = self._first_local_s < math.inf
+        return dated or bool(self.events.counts)
+
+    def time_range_s(self) -> tuple[float, float]:
+        """Return epoch seconds of the first and last dated line; NaN without any."""
+        if self._last_local_s < self._first_local_s:
+            return math.nan, math.nan
+        epoch_s = self.clock.epoch_of()
+        return epoch_s(self._first_local_s), epoch_s(self._last_local_s)
+
+    def column_families(self) -> dict[str, dict[str, str]]:
+        """Return the options of each column family met, as far as printed."""
+        met = dict.fromkeys(self.jobs.families)
+        return {name: {} for name in met if name} | self.sessions.column_families
+
+    def session_starts(self) -> tuple[SessionStart, ...]:
+        """Return every opening of the database met."""
+        return tuple(
+            SessionStart(self._epoch_s(s.stamp), s.session_id, s.product, s.version, s.base_version)
+            for s in self.sessions.all
         )
 
-    def _block(self, block: bytes) -> None:
-        """Read whole lines: events where they stand, the text between them for notices."""
-        self._lines += block.count(b"\n") + (not block.endswith(b"\n"))
-        self._note_dates(block)
-        sessions = list(positions(block, VERSION_LINE))[::-1]
-        between: list[bytes] = []
-        done = 0
-        at = block.find(_EVENT)
-        while at >= 0:
-            while sessions and sessions[-1] < at:
-                self._start_session(block, sessions.pop())
-            begin = block.rfind(b"\n", done, at) + 1 or done
-            end = block.find(b"\n", at)
-            end = end if end >= 0 else len(block)
-            if self._event(block[at + len(_EVENT) - 1 : end], block[begin:at]):
-                between.append(block[done:begin])
-                done = at = end
-            # A damaged line may hold another, whole event: go on behind the marker, not the line.
-            at = block.find(_EVENT, at + 1)
-        while sessions:
-            self._start_session(block, sessions.pop())
-        between.append(block[done:])
-        self._skipped_lines += self._notices.read(b"".join(between))
+    def warning_counts(self) -> tuple[WarningCount, ...]:
+        """Return the warnings by kind, the most frequent first."""
+        epoch_s = self.clock.epoch_of()
+        found = [
+            WarningCount(*key, kind.count, *(t if t is None else epoch_s(t) for t in kind.times_s))
+            for key, kind in self.warnings.kinds.items()
+        ]
+        return tuple(sorted(found, key=lambda warning: -warning.count))
 
-    def _note_dates(self, block: bytes) -> None:
+    def _epoch_s(self, stamp: bytes) -> float | None:
+        try:
+            return self.clock.epoch_of()(self.clock.local_s(stamp))
+        except ValueError:
+            return None
+
+    def rows(self, final: bool = True) -> Rows:
+        """Return what was read since the last call and forget it.
+
+        Parameters
+        ----------
+        final : bool
+            Whether nothing follows. If something does, the marks of the last seconds are kept:
+            RocksDB writes some lines late.
+        """
+        jobs = self.jobs
+        local = final or self.clock.knows or len(self.notices.marks) > _HELD_MARKS
+        taken = Rows(
+            flushes=jobs.flushes,
+            compactions=jobs.compactions,
+            stalls=self._stalls() if local else [],
+            states=self._states(final) if local else [],
+            stats=self._stats() if local else {name: [] for name in self.dumps.rows},
+        )
+        jobs.flushes, jobs.compactions = [], []
+        return taken
+
+    def _stalls(self) -> list[tuple[Any, ...]]:
+        epoch_s = self.clock.epoch_of()
+        stalls, self.notices.stalls = self.notices.stalls, []
+        return [(epoch_s(local_s), *rest) for local_s, *rest in stalls]
+
+    def _stats(self) -> dict[str, list[tuple[Any, ...]]]:
+        epoch_s = self.clock.epoch_of()
+        taken, self.dumps.rows = self.dumps.rows, {name: [] for name in self.dumps.rows}
+        return {
+            name: [(row[0], None if row[1] is None else epoch_s(row[1]), *row[2:]) for row in rows]
+            for name, rows in taken.items()
+        }
+
+    def _states(self, final: bool) -> list[tuple[Any, ...]]:
+        epoch_s = self.clock.epoch_of()
+        marks = self._early + self.jobs.marks
+        marks += [Mark(epoch_s(mark.time_s), *mark[1:]) for mark in self.notices.marks]
+        self.jobs.marks, self.notices.marks = [], []
+        until_s = math.inf if final else max((m.time_s for m in marks), default=0.0) - _LATE_S
+        self._early = [mark for mark in marks if mark.time_s > until_s]
+        decided = self._decisions.of([mark for mark in marks if mark.time_s <= until_s])
+        return [(m.time_s, m.column_family, m.kind, m.cause) for m in decided]
+
+    def _own_text(self, stream: Readable) -> Iterator[bytes]:
+        """Yield the lines of a file as RocksDB wrote them, other programs' lines left empty."""
+        framing: Framing | None = None
+        for block in line_blocks(stream, BLOCK_BYTES):
+            if framing is None:
+                framing = Framing(block[:SAMPLE_BYTES])
+            before = framing.foreign_lines
+            text = framing.own_text(block)
+            self.foreign_lines += framing.foreign_lines - before
+            self._decisions.coarse |= framing.coarse
+            yield text
+
+    def _text(self, text: bytes) -> None:
+        """Read whole messages: events where they stand, the text between them for the rest."""
+        lines = text.count(b"\n") + (not text.endswith(b"\n"))
+        self.lines += lines
+        self.damage.enter(text, lines)
+        self.damage.find_garbage()
+        self._note_dates(text)
+        between = self.events.read(text, self._start_session)
+        self.sessions.read_names(between)
+        self.notices.read(between)
+        self.warnings.read(between)
+        self.dumps.read(between)
+
+    def _note_dates(self, text: bytes) -> None:
         """Note the first and the last date at the front of a line."""
-        first = DATED_LINE.search(block)
-        tail = DATED_LINE.findall(block, max(0, len(block) - _TAIL_BYTES))
+        first = DATED_LINE.search(text)
+        tail = DATED_LINE.findall(text, max(0, len(text) - _TAIL_BYTES))
         for stamp in (first.group() if first else b"", *tail[-1:]):
             with contextlib.suppress(ValueError):
-                self._local_dates.append(self._clock.local_s(stamp))
+                local_s = self.clock.local_s(stamp)
+                self._first_local_s = min(self._first_local_s, local_s)
+                self._last_local_s = max(self._last_local_s, local_s)
 
-    def _start_session(self, block: bytes, at: int) -> None:
-        if self._sessions.begins(block, at):
-            self._jobs.forget_running()
-            self._notices.session_begun(block[block.rfind(b"\n", 0, at) + 1 : at])
-
-    def _event(self, payload: bytes, prefix: bytes) -> bool:
-        """Read one event; count it as read or skipped and return which."""
-        try:
-            event = event_of(payload)
-            time_s = integer(event, "time_micros") / US_PER_S
-            handler = HANDLERS.get(event["event"])
-            if handler is not None:
-                handler(self._jobs, event, time_s, prefix)
-        except (KeyError, TypeError, ValueError, OverflowError):
-            self._skipped_lines += 1
-            return False
-        self._event_lines += 1
-        if prefix[:13] not in self._clock.learned:
-            self._clock.learn(written_at(prefix), time_s)
-        return True
-
-
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes:
-        """Return some bytes, empty at the end."""
-        ...
-
-
-class _Unzipped:
-    """Reads a gzip stream as far as it is whole; what follows damage is lost, nothing raises."""
-
-    def __init__(self, stream: _Readable) -> None:
-        self._stream = stream
-        self._inflate = zlib.decompressobj(_GZIP)
-        self._damaged = False
-
-    def read(self, size: int, /) -> bytes:
-        """Return at least `size` bytes where there are as many, empty at the end or at damage."""
-        parts: list[bytes] = []
-        wanted = size
-        while wanted > 0 and not self._damaged:
-            packed = self._inflate.unused_data or self._stream.read(_PIECE_BYTES)
-            if not packed:
-                break
-            if self._inflate.eof:  # another member follows, as after `cat a.gz b.gz`
-                self._inflate = zlib.decompressobj(_GZIP)
-            try:
-                parts.append(self._inflate.decompress(packed))
-            except zlib.error:
-                self._damaged = True
-                break
-            wanted -= len(parts[-1])
-        return b"".join(parts)
-
-
-def _plain(stream: BinaryIO) -> _Readable:
-    """Return a stream of plain text; gzip is told by its first bytes, not its name."""
-    zipped = stream.read(2) == b"\x1f\x8b"
-    stream.seek(0)
-    return _Unzipped(stream) if zipped else stream
-
-
-def _first_date(path: Path) -> bytes:
-    """Return the first date of a file, to order files; empty when there is none to read."""
-    try:
-        with path.open("rb") as stream:
-            found = DATED_LINE.search(_plain(stream).read(_TAIL_BYTES))
-    except OSError:
-        return b""
-    return found.group() if found else b""
+    def _start_session(self, text: bytes, at: int) -> None:
+        if self.sessions.begins(text, at):
+            self.jobs.forget_running()
+            self.notices.session_begun(self.sessions.all[-1].stamp)

@@ -1,37 +1,115 @@
-"""The header of a session: RocksDB version, options, identity."""
+"""The header of a session: version, identity, options of the database and of column families."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
-from phase_d_lib.logfile.lines import decoded
+from phase_d_lib.logfile.lines import decoded, positions, written_at
 
-VERSION_LINE = b"RocksDB version: "
+VERSION_LINE = b" version: "
+PRODUCT_LINE = re.compile(rb"(RocksDB|Spee[dD][bB]) version: ([^\r\n]*)")
 _HEADER_BYTES = 1 << 20  # options stand at the front of a session; a search may stop here
 _ID_BYTES = 1 << 12
 _ID = re.compile(rb"DB Session ID:\s+(\w+)")
-_VERSION = re.compile(rb"RocksDB version: (\d[\w.]*)")
+_DB_ID = re.compile(rb"DB ID: ([\w-]+)")
+_HOST = re.compile(rb"Host name \(Env\):\s*([^\r\n]+)")
+_VERSION = re.compile(rb"\d[\w.]*")
+_BASE_VERSION = re.compile(rb"\((\d[\w.]*)\)")
 _OPTION = re.compile(rb"^\d{4}/\S+ \S+ +Options\.([^\s:]+)\s*: ?([^\r\n]*)", re.MULTILINE)
+_FAMILY = b" Options for column family ["
+_DATABASE = b"DB ID: "
+_FAMILY_END = re.compile(rb"Recovered from manifest|DB pointer|Options for column family \[")
+_FAMILY_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Session:
+    """One opening of the database.
+
+    Attributes
+    ----------
+    session_id : str or None
+        RocksDB's own; None before 6.15, which has none.
+    version, product : str
+        As in ``9.8.4`` and ``RocksDB``; of Speedb its own version.
+    base_version : str or None
+        RocksDB version a Speedb is made from.
+    stamp : bytes
+        Local date of its first line.
+    """
+
+    session_id: str | None
+    version: str
+    product: str
+    base_version: str | None
+    stamp: bytes
 
 
 class Sessions:
-    """The version and options of the first session, and which session is on."""
+    """The sessions met, and version and options of the first."""
 
     def __init__(self) -> None:
-        self.version: str | None = None
+        self.all: list[Session] = []
         self.options: dict[str, str] = {}
-        self._current: bytes | None = None
+        self.column_families: dict[str, dict[str, str]] = {}
+        self.database_ids: dict[str, None] = {}
+        self.hosts: dict[str, None] = {}
+        self._seen: set[str] = set()
+
+    @property
+    def version(self) -> str | None:
+        """Version of the first session."""
+        return self.all[0].version if self.all else None
 
     def begins(self, block: bytes, at: int) -> bool:
         """Return whether a version line begins a session; a rolled LOG only repeats its header."""
-        header = block[at : at + _HEADER_BYTES]
-        found = _ID.search(header[:_ID_BYTES])
-        if found is not None and found.group(1) == self._current:
+        begin = block.rfind(b"\n", 0, at) + 1
+        product = PRODUCT_LINE.search(block, begin, at + 64)
+        if product is None:
             return False
-        self._current = found.group(1) if found is not None else None
-        if self.version is None and (version := _VERSION.match(header)):
-            self.version = version.group(1).decode()
+        header = block[begin : at + _HEADER_BYTES]
+        found = _ID.search(header[:_ID_BYTES])
+        session_id = found.group(1).decode() if found is not None else None
+        if session_id is not None and session_id in self._seen:
+            return False
+        if session_id is not None:
+            self._seen.add(session_id)
+        version = _VERSION.match(product.group(2))
+        base = _BASE_VERSION.search(product.group(2))
+        session = Session(
+            session_id,
+            decoded(version.group() if version else product.group(2)),
+            "RocksDB" if product.group(1) == b"RocksDB" else "Speedb",
+            base.group(1).decode() if base else None,
+            written_at(header),
+        )
+        if not self.all:
             end = header.find(b"DB pointer")
-            for name, value in _OPTION.findall(header[: end if end >= 0 else None]):
-                self.options.setdefault(decoded(name), decoded(value).strip())
+            self.options = _options(header[: end if end >= 0 else None])
+        self.all.append(session)
         return True
+
+    def read_names(self, text: bytes) -> None:
+        """Note options of column families, host and database id from a header."""
+        for at in positions(text, _FAMILY):
+            begin = at + len(_FAMILY)
+            close = text.find(b"]:", begin, begin + _ID_BYTES)
+            if close < 0:
+                continue
+            end = _FAMILY_END.search(text, close, close + _FAMILY_BYTES)
+            region = text[close : end.start() if end else close + _FAMILY_BYTES]
+            name = decoded(text[begin:close])
+            if not self.column_families.get(name):
+                self.column_families[name] = _options(region)
+        if len(self.database_ids) < len(self.all) and _DATABASE in text:
+            self.hosts.update((decoded(name).strip(), None) for name in _HOST.findall(text))
+            self.database_ids.update((decoded(name), None) for name in _DB_ID.findall(text))
+
+
+def _options(header: bytes) -> dict[str, str]:
+    """Return ``Options.name: value`` lines; of a name that occurs twice the first counts."""
+    found: dict[str, str] = {}
+    for name, value in _OPTION.findall(header):
+        found.setdefault(decoded(name), decoded(value).strip())
+    return found

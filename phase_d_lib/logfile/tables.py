@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import itemgetter
-from typing import Any
 
 import pandas as pd
+
+from phase_d_lib.logfile.stats import StatsTables
 
 FLUSH_COLUMNS = {
     "start_time_s": "float64",
@@ -55,9 +54,82 @@ STALL_COLUMNS = {
     "delayed_write_rate_bytes_per_s": "Int64",
 }
 STATE_COLUMNS = {"time_s": "float64", "column_family": "str", "kind": "str", "cause": "str"}
+STORED_COLUMNS = {
+    "column_family": "str",
+    "files": "Int64",
+    "file_bytes": "Int64",
+    "filter_bytes": "Int64",
+    "key_bytes": "Int64",
+    "value_bytes": "Int64",
+    "entries": "Int64",
+}
 
 CAUSES = ("memtable_limit", "l0_file_limit", "pending_bytes")
 """Why writes are delayed or stopped, in the order RocksDB asks."""
+
+
+@dataclass(frozen=True)
+class SessionStart:
+    """One opening of the database.
+
+    Attributes
+    ----------
+    time_s : float or None
+        Epoch seconds of its first line; None when that is not dated.
+    session_id : str or None
+        RocksDB's own; None before 6.15, which has none.
+    product, version : str
+        As in ``RocksDB`` and ``9.8.4``; of Speedb its own version.
+    base_version : str or None
+        RocksDB version a Speedb is made from.
+    """
+
+    time_s: float | None
+    session_id: str | None
+    product: str
+    version: str
+    base_version: str | None
+
+
+@dataclass(frozen=True)
+class WarningCount:
+    """How often a kind of warning or error stands in the LOG.
+
+    Attributes
+    ----------
+    severity : str
+        'warning', 'error' or 'fatal'.
+    kind : str
+        Its words; numbers and paths are left out.
+    count : int
+    first_time_s, last_time_s : float or None
+        Epoch seconds; None when undated.
+    """
+
+    severity: str
+    kind: str
+    count: int
+    first_time_s: float | None
+    last_time_s: float | None
+
+
+@dataclass
+class StoredData:
+    """What the table files made hold, as their properties tell: sums over the files.
+
+    Attributes
+    ----------
+    files, entries : int
+    file_bytes, filter_bytes, key_bytes, value_bytes : int
+        Of the keys 8 bytes an entry are RocksDB's own.
+    """
+
+    files: int = 0
+    file_bytes: int = 0
+    filter_bytes: int = 0
+    key_bytes: int = 0
+    value_bytes: int = 0
+    entries: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +162,25 @@ class LogTables:
     controller : DataFrame
         One row per re-evaluation of the write controller: ``time_s``, ``column_family`` (missing:
         all of them), ``kind`` ('normal', 'delay', 'stop'), ``cause``. See `stall_seconds_by_cause`.
+    foreign_lines : int
+        Lines of other programs around RocksDB's.
+    skipped_at : tuple of (int, int)
+        (file, line) of the first skipped lines, counted from 1 in the order of time.
+    events : dict of str to int
+        Events read, by type.
+    column_families : dict of str to dict of str to str
+        Options of each column family met; empty where the LOG does not print them.
+    sessions : tuple of SessionStart
+        Every opening of the database.
+    warnings : tuple of WarningCount
+        Warnings and errors by kind, the most frequent first.
+    stored : DataFrame
+        What the table files made hold, as their properties tell: one row a column family with
+        the columns of `StoredData`.
+    dumps : int
+        Stats dumps.
+    stats : StatsTables
+        What they say.
     """
 
     version: str | None
@@ -103,14 +194,12 @@ class LogTables:
     compactions: pd.DataFrame
     stalls: pd.DataFrame
     controller: pd.DataFrame
-
-
-def table(rows: list[tuple[Any, ...]], columns: Mapping[str, Any], by: str) -> pd.DataFrame:
-    """Return rows as a table with these columns and dtypes, in order of the float column `by`."""
-    rows = sorted(rows, key=itemgetter(list(columns).index(by)))
-    values = zip(*rows, strict=True) if rows else ([] for _ in columns)
-    arrays = {
-        name: pd.array(list(cells), dtype=dtype)
-        for (name, dtype), cells in zip(columns.items(), values, strict=True)
-    }
-    return pd.DataFrame(arrays, copy=False)
+    foreign_lines: int
+    skipped_at: tuple[tuple[int, int], ...]
+    events: dict[str, int]
+    column_families: dict[str, dict[str, str]]
+    sessions: tuple[SessionStart, ...]
+    warnings: tuple[WarningCount, ...]
+    stored: pd.DataFrame
+    dumps: int
+    stats: StatsTables
