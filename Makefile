@@ -42,10 +42,8 @@ lab: venv ## open JupyterLab on this machine, at the start notebook (LAB_LANG=ko
 	@locale=default; $(if $(filter ko%,$(LAB_LANG)),if $(BIN)/python -c 'import jupyterlab_language_pack_ko_KR' \
 		2>/dev/null; then locale=ko_KR; else echo \
 		"phase-d: the menus stay English: jupyterlab-language-pack-ko-KR is not installed" >&2; fi;) \
-	mkdir -p .venv/lab-settings && printf '{"%s": {"locale": "%s"}, "%s": {%s}}\n' \
-		@jupyterlab/translation-extension:plugin "$$locale" \
-		@jupyterlab/apputils-extension:notification '"fetchNews": "false", "checkForUpdates": false' \
-		> .venv/lab-settings/overrides.json
+	mkdir -p .venv/lab-settings && printf '{"@jupyterlab/translation-extension:plugin": {"locale": "%s"}}\n' \
+		"$$locale" > .venv/lab-settings/overrides.json
 	@$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) \
 		--ServerApp.root_dir="$(CURDIR)" --LabApp.app_settings_dir="$(CURDIR)/.venv/lab-settings" \
 		$(if $(wildcard notebooks/explore/00_start.ipynb),--LabApp.default_url=/lab/tree/notebooks/explore/00_start.ipynb)
