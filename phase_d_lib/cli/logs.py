@@ -26,6 +26,7 @@ def log(
     import orjson
 
     from phase_d_lib.errors import InputError
+    from phase_d_lib.logfile.files import log_files, opened
     from phase_d_lib.logfile.page import page
     from phase_d_lib.logfile.summary import redacted, summarize
     from phase_d_lib.redaction import Redactor
@@ -33,6 +34,9 @@ def log(
 
     redactor = Redactor()
     try:
+        for file in log_files(paths):  # before a directory is made for what can't be read
+            with opened(file):
+                pass
         summary = summarize(
             paths,
             None if parquet is None else claim(parquet),

@@ -75,9 +75,11 @@ class Clock:
         )
         begins = [begin for begin, _ in known]
 
+        if len({offset_s for _, offset_s in known}) <= 1:  # as in most: one zone, no summer time
+            only_s = known[0][1] if known else 0.0
+            return lambda local_s: local_s - only_s
+
         def epoch_s(local_s: float) -> float:
-            if not known:
-                return local_s
             return local_s - known[max(0, bisect_right(begins, local_s) - 1)][1]
 
         return epoch_s

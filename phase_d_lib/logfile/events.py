@@ -78,18 +78,15 @@ class Jobs:
             job.column_family = family
             self.families[family] = None
 
-    def stored(self, family: str, file_bytes: int, sizes: Sequence[bytes | int]) -> None:
-        """Add up what a table file holds, by `PROPERTIES`."""
-        data = self.data.get(family)
-        if data is None:
-            data = self.data[family] = StoredData()
-        filter_bytes, key_bytes, value_bytes, entries = sizes
-        data.files += 1
-        data.file_bytes += file_bytes
-        data.filter_bytes += int(filter_bytes)
-        data.key_bytes += int(key_bytes)
-        data.value_bytes += int(value_bytes)
-        data.entries += int(entries)
+    def stored(self, family: str, files: int, sums: Sequence[int]) -> None:
+        """Add what table files hold: their number, then sums of file bytes and `PROPERTIES`."""
+        data = self.data.setdefault(family, StoredData())
+        data.files += files
+        data.file_bytes += sums[0]
+        data.filter_bytes += sums[1]
+        data.key_bytes += sums[2]
+        data.value_bytes += sums[3]
+        data.entries += sums[4]
 
     def _run(self, number: int, job: _Job) -> None:
         """Note a job that runs; of those that never finish only the latest are kept."""
@@ -106,7 +103,7 @@ class Jobs:
         self.file_made(number, size, integer(event, "job"), family)
         if isinstance(properties, dict):
             sizes = [optional(properties, name) or 0 for name in PROPERTIES]
-            self.stored(family or "", size, sizes)
+            self.stored(family or "", 1, [size, *sizes])
 
     def _flush_finished(self, event: dict[str, Any], time_s: float, prefix: bytes) -> None:
         number, levels = integer(event, "job"), files_per_level(event)

@@ -1,4 +1,4 @@
-"""Lines that are no events but tell of the write controller: warnings, memtables, options."""
+"""Lines that are no events: what tells of the write controller, and warnings of any kind."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import re
 from collections.abc import Callable
 
 from phase_d_lib.logfile.clock import Clock
+from phase_d_lib.logfile.complaints import Warnings
 from phase_d_lib.logfile.controller import SESSION, Mark
 from phase_d_lib.logfile.damage import Damage
 from phase_d_lib.logfile.lines import decoded, meant_at, thread
 
 _NOTICE = re.compile(
-    rb"\] (Stopping writes because |Stalling writes because |Increasing compaction threads|"
-    rb"New memtable created|Moving |SetOptions\(\) succeeded)"
+    rb"\] (?:(Stopping writes because |Stalling writes because |Increasing compaction threads|"
+    rb"New memtable created|Moving |SetOptions\(\) succeeded)|(?<=WARN\] |RROR\] |ATAL\] ))"
 )
 _CAUSES = {
     b"immutable memtables": "memtable_limit",
@@ -32,11 +33,12 @@ _Stall = tuple[float, str, str, str, int, int | None]
 class Notices:
     """Stalls and marks of the write controller, in local time."""
 
-    def __init__(self, clock: Clock, damage: Damage) -> None:
+    def __init__(self, clock: Clock, damage: Damage, warnings: Warnings) -> None:
         self.stalls: list[_Stall] = []
         self.marks: list[Mark] = []
         self._clock = clock
         self._damage = damage
+        self._warnings = warnings
 
     def read(self, text: bytes) -> None:
         """Read the lines of interest."""
@@ -44,12 +46,16 @@ class Notices:
             at = found.start()
             begin = text.rfind(b"\n", 0, at) + 1
             end = text.find(b"\n", at)
+            what = found.group(1)
+            if what is None:
+                self._warnings.add(text, begin, at, end if end >= 0 else len(text))
+                continue
             try:
                 if end < 0:
                     raise ValueError("unfinished line")
                 line = text[begin:end]
                 family = text[text.rfind(b"[", begin, at) + 1 : at]
-                _HANDLERS[found.group(1)](self, line, decoded(family))
+                _HANDLERS[what](self, line, decoded(family))
             except ValueError:
                 self._damage.of(text[begin : end if end >= 0 else len(text)])
 

@@ -13,17 +13,16 @@ from phase_d_lib.logfile.clock import Clock
 from phase_d_lib.logfile.complaints import Warnings
 from phase_d_lib.logfile.controller import Decisions, Mark
 from phase_d_lib.logfile.damage import Damage
-from phase_d_lib.logfile.dumps import Dumps
+from phase_d_lib.logfile.dumps import Dumps, DumpText
 from phase_d_lib.logfile.events import Jobs
 from phase_d_lib.logfile.framing import SAMPLE_BYTES, Framing
-from phase_d_lib.logfile.lines import DATED_LINE
+from phase_d_lib.logfile.lines import DATE_BYTES, DATED_LINE
 from phase_d_lib.logfile.notices import Notices
 from phase_d_lib.logfile.scan import Events
 from phase_d_lib.logfile.sessions import Sessions
 from phase_d_lib.logfile.tables import SessionStart, WarningCount
 
 BLOCK_BYTES = 4 << 20
-_TAIL_BYTES = 1 << 16
 _LATE_S = 10.0  # how far apart lines of one moment may stand
 _HELD_MARKS = 200_000
 
@@ -36,15 +35,15 @@ class Rows:
     ----------
     flushes, compactions, stalls, states : list of tuple
         Rows of the tables of these names (`states`: of the table ``controller``).
-    stats : dict of str to list of tuple
-        Rows of the stats dumps by table.
+    dumps : list of DumpText
+        Stats dumps; `dump_rows` makes their rows.
     """
 
     flushes: list[tuple[Any, ...]]
     compactions: list[tuple[Any, ...]]
     stalls: list[tuple[Any, ...]]
     states: list[tuple[Any, ...]]
-    stats: dict[str, list[tuple[Any, ...]]]
+    dumps: list[DumpText]
 
 
 class LogReader:
@@ -57,8 +56,8 @@ class LogReader:
         self.clock = Clock()
         self.sessions = Sessions()
         self.jobs = Jobs()
-        self.notices = Notices(self.clock, self.damage)
         self.warnings = Warnings(self.clock)
+        self.notices = Notices(self.clock, self.damage, self.warnings)
         self.dumps = Dumps(self.clock)
         self.events = Events(self.jobs, self.clock, self.damage)
         self._first_local_s, self._last_local_s = math.inf, -math.inf
@@ -128,7 +127,7 @@ class LogReader:
             compactions=jobs.compactions,
             stalls=self._stalls() if local else [],
             states=self._states(final) if local else [],
-            stats=self._stats() if local else {name: [] for name in self.dumps.rows},
+            dumps=self._dumps() if local else [],
         )
         jobs.flushes, jobs.compactions = [], []
         return taken
@@ -138,18 +137,15 @@ class LogReader:
         stalls, self.notices.stalls = self.notices.stalls, []
         return [(epoch_s(local_s), *rest) for local_s, *rest in stalls]
 
-    def _stats(self) -> dict[str, list[tuple[Any, ...]]]:
+    def _dumps(self) -> list[DumpText]:
         epoch_s = self.clock.epoch_of()
-        taken, self.dumps.rows = self.dumps.rows, {name: [] for name in self.dumps.rows}
-        return {
-            name: [(row[0], None if row[1] is None else epoch_s(row[1]), *row[2:]) for row in rows]
-            for name, rows in taken.items()
-        }
+        dumps, self.dumps.texts = self.dumps.texts, []
+        return [d if d.time_s is None else d._replace(time_s=epoch_s(d.time_s)) for d in dumps]
 
     def _states(self, final: bool) -> list[tuple[Any, ...]]:
         epoch_s = self.clock.epoch_of()
         marks = self._early + self.jobs.marks
-        marks += [Mark(epoch_s(mark.time_s), *mark[1:]) for mark in self.notices.marks]
+        marks += [Mark._make((epoch_s(mark[0]), *mark[1:])) for mark in self.notices.marks]
         self.jobs.marks, self.notices.marks = [], []
         until_s = math.inf if final else max((m.time_s for m in marks), default=0.0) - _LATE_S
         self._early = [mark for mark in marks if mark.time_s > until_s]
@@ -178,14 +174,17 @@ class LogReader:
         between = self.events.read(text, self._start_session)
         self.sessions.read_names(between)
         self.notices.read(between)
-        self.warnings.read(between)
         self.dumps.read(between)
 
     def _note_dates(self, text: bytes) -> None:
         """Note the first and the last date at the front of a line."""
         first = DATED_LINE.search(text)
-        tail = DATED_LINE.findall(text, max(0, len(text) - _TAIL_BYTES))
-        for stamp in (first.group() if first else b"", *tail[-1:]):
+        if first is None:
+            return
+        begin = text.rfind(b"\n2", 0, len(text)) + 1
+        while begin > 0 and not DATED_LINE.match(text, begin):
+            begin = text.rfind(b"\n2", 0, begin - 1) + 1
+        for stamp in (first.group(), text[begin : begin + DATE_BYTES]):
             with contextlib.suppress(ValueError):
                 local_s = self.clock.local_s(stamp)
                 self._first_local_s = min(self._first_local_s, local_s)

@@ -18,6 +18,7 @@ _VERSION = re.compile(rb"\d[\w.]*")
 _BASE_VERSION = re.compile(rb"\((\d[\w.]*)\)")
 _OPTION = re.compile(rb"^\d{4}/\S+ \S+ +Options\.([^\s:]+)\s*: ?([^\r\n]*)", re.MULTILINE)
 _FAMILY = b" Options for column family ["
+_HEADER_END = b"DB pointer"
 _DATABASE = b"DB ID: "
 _FAMILY_END = re.compile(rb"Recovered from manifest|DB pointer|Options for column family \[")
 _FAMILY_BYTES = 1 << 16
@@ -56,6 +57,8 @@ class Sessions:
         self.database_ids: dict[str, None] = {}
         self.hosts: dict[str, None] = {}
         self._seen: set[str] = set()
+        self._header_bytes = 0  # still to come of the first header
+        self._open_family: dict[str, str] | None = None  # its options go on in the next text
 
     @property
     def version(self) -> str | None:
@@ -85,13 +88,15 @@ class Sessions:
             written_at(header),
         )
         if not self.all:
-            end = header.find(b"DB pointer")
+            end = header.find(_HEADER_END)
             self.options = _options(header[: end if end >= 0 else None])
+            self._header_bytes = 0 if end >= 0 else _HEADER_BYTES
         self.all.append(session)
         return True
 
     def read_names(self, text: bytes) -> None:
         """Note options of column families, host and database id from a header."""
+        self._go_on(text)
         for at in positions(text, _FAMILY):
             begin = at + len(_FAMILY)
             close = text.find(b"]:", begin, begin + _ID_BYTES)
@@ -99,17 +104,33 @@ class Sessions:
                 continue
             end = _FAMILY_END.search(text, close, close + _FAMILY_BYTES)
             region = text[close : end.start() if end else close + _FAMILY_BYTES]
-            name = decoded(text[begin:close])
-            if not self.column_families.get(name):
-                self.column_families[name] = _options(region)
+            options = self.column_families.setdefault(decoded(text[begin:close]), {})
+            _add_options(options, region)
+            self._open_family = options if end is None else None
         if len(self.database_ids) < len(self.all) and _DATABASE in text:
             self.hosts.update((decoded(name).strip(), None) for name in _HOST.findall(text))
             self.database_ids.update((decoded(name), None) for name in _DB_ID.findall(text))
+
+    def _go_on(self, text: bytes) -> None:
+        """Read on in a header that the text before was cut in."""
+        if self._header_bytes > 0:
+            end = text.find(_HEADER_END)
+            _add_options(self.options, text[: end if end >= 0 else self._header_bytes])
+            self._header_bytes = 0 if end >= 0 else self._header_bytes - len(text)
+        if self._open_family is not None:
+            found = _FAMILY_END.search(text, 0, _FAMILY_BYTES)
+            _add_options(self._open_family, text[: found.start() if found else _FAMILY_BYTES])
+            if found is not None or len(text) > _FAMILY_BYTES:
+                self._open_family = None
 
 
 def _options(header: bytes) -> dict[str, str]:
     """Return ``Options.name: value`` lines; of a name that occurs twice the first counts."""
     found: dict[str, str] = {}
+    _add_options(found, header)
+    return found
+
+
+def _add_options(found: dict[str, str], header: bytes) -> None:
     for name, value in _OPTION.findall(header):
         found.setdefault(decoded(name), decoded(value).strip())
-    return found
