@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -223,3 +225,35 @@ def test_a_real_instance_is_tuned_journalled_and_restored(tmp_path) -> None:  # 
     row = online_run(run, "tuned", tuple(tuner.adjustments))
     assert row.arrived_ops > 0
     assert row.stall_s >= 0
+
+
+@pytest.mark.slow
+@pytest.mark.rocksdb
+def test_an_interrupted_tuning_sets_the_first_options_again(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    arrival = ArrivalSpec(kind="poisson", rate_ops_per_s=20_000.0)
+    workload = SMALL_WORKLOAD.model_copy(update={"arrival": arrival})
+    spec = small_spec(workload=workload, duration_s=30.0, warmup_s=0.5)
+    laboratory = Laboratory(workspace_at(tmp_path), announce=lambda line: None)
+    scenario = TuningScenario(
+        name="small",
+        description_ko="시험",
+        scenario={"workload": SMALL_WORKLOAD, "options": SMALL_OPTIONS},  # type: ignore[arg-type]
+        guards=GUARDS,
+    )
+    step = Step(dimension="b", changes={"write_buffer_size": 2 * MIB}, predicted_ratio=2.0)
+    plan = OnlinePlan(window_s=1.0, transient_s=0.5, blocks=3)
+
+    def propose(options: OptionsSpec) -> list[Step]:
+        threading.Timer(1.0, signal.raise_signal, (signal.SIGINT,)).start()
+        return [step]
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        tune_online(laboratory, spec, scenario, propose, plan)
+    assert signal.getsignal(signal.SIGINT) is before
+    path = laboratory.workspace.runs / spec.run_id
+    assert read_adjustments(path)[-1].outcome == "restored"
+    log = (path / "LOG").read_text()
+    assert log.rindex(f"write_buffer_size: {SMALL_OPTIONS.write_buffer_size}") > log.rindex(
+        f"write_buffer_size: {2 * MIB}"
+    )

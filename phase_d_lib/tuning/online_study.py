@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, Literal
 
 from phase_d_lib.engines.protocol import EngineProcess
@@ -103,10 +108,13 @@ def tune_online(
 
     def follow(row: dict[str, Any], process: EngineProcess) -> None:
         nonlocal tuner, before_s, ended
+        interrupted = interrupts.pop() if interrupts else None
         if row["time_s"] < before_s:  # a new attempt began
             tuner, ended = fresh(), False
         before_s = row["time_s"]
         try:
+            if interrupted is not None:
+                raise KeyboardInterrupt
             last = before_s >= spec.duration_s - 2 * spec.sample_period_s
             if last and not keep and not ended:
                 ended = True
@@ -118,13 +126,38 @@ def tune_online(
                 _set(process, tuner.restore(before_s))
             raise
 
-    run = laboratory.run(spec, on_sample=follow)
-    journal = "".join(entry.model_dump_json() + "\n" for entry in tuner.adjustments)
-    write_atomically(run.path / JOURNAL, journal)
+    path = laboratory.workspace.runs / spec.run_id
+    try:
+        with _interrupts_at_samples() as interrupts:
+            run = laboratory.run(spec, on_sample=follow)
+    finally:
+        if path.is_dir():
+            journal = "".join(entry.model_dump_json() + "\n" for entry in tuner.adjustments)
+            write_atomically(path / JOURNAL, journal)
     refused = [row["error"] for row in read_json_lines(run.path / "commands.jsonl") if row["error"]]
     if refused:
         raise EngineError(f"RocksDB did not take an option change: {refused[0]}")
     return run, tuner
+
+
+@contextmanager
+def _interrupts_at_samples() -> Iterator[list[int]]:
+    """Collect Ctrl-C for the next sample, when the instance still takes options; a second ends."""
+    interrupts: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupts
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if interrupts:
+            raise KeyboardInterrupt
+        interrupts.append(number)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield interrupts
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _set(process: EngineProcess, changes: OptionChanges) -> None:
