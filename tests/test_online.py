@@ -26,6 +26,17 @@ USER_BYTES = 100e6
 UP = Step(dimension="memtable_bytes", changes={"write_buffer_size": 4 * MIB}, predicted_ratio=1.5)
 DOWN = Step(dimension="memtable_bytes", changes={"write_buffer_size": 1 * MIB}, predicted_ratio=1.2)
 
+QUICK = OnlinePlan(window_s=1.0, transient_s=0.5, blocks=3)
+LOADED = SMALL_WORKLOAD.model_copy(
+    update={"arrival": ArrivalSpec(kind="poisson", rate_ops_per_s=20_000.0)}
+)
+SMALL = TuningScenario(
+    name="small",
+    description_ko="시험",
+    scenario={"workload": SMALL_WORKLOAD, "options": SMALL_OPTIONS},  # type: ignore[arg-type]
+    guards=GUARDS,
+)
+
 
 def always(*steps: Step) -> Callable[[OptionsSpec], Sequence[Step]]:
     """Propose the same steps, without those that change nothing."""
@@ -201,19 +212,10 @@ def test_a_window_is_cut_into_blocks_without_loss() -> None:
 @pytest.mark.slow
 @pytest.mark.rocksdb
 def test_a_real_instance_is_tuned_journalled_and_restored(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    arrival = ArrivalSpec(kind="poisson", rate_ops_per_s=20_000.0)
-    workload = SMALL_WORKLOAD.model_copy(update={"arrival": arrival})
-    spec = small_spec(workload=workload, duration_s=5.0, warmup_s=0.5)
+    spec = small_spec(workload=LOADED, duration_s=5.0, warmup_s=0.5)
     laboratory = Laboratory(workspace_at(tmp_path), announce=lambda line: None)
-    scenario = TuningScenario(
-        name="small",
-        description_ko="시험",
-        scenario={"workload": SMALL_WORKLOAD, "options": SMALL_OPTIONS},  # type: ignore[arg-type]
-        guards=GUARDS,
-    )
-    plan = OnlinePlan(window_s=1.0, transient_s=0.5, blocks=3)
     step = Step(dimension="b", changes={"write_buffer_size": 2 * MIB}, predicted_ratio=2.0)
-    run, tuner = tune_online(laboratory, spec, scenario, always(step), plan)
+    run, tuner = tune_online(laboratory, spec, SMALL, always(step), QUICK)
     assert read_adjustments(run.path) == tuner.adjustments
     assert tuner.adjustments
     log = (run.path / "LOG").read_text()
@@ -230,18 +232,9 @@ def test_a_real_instance_is_tuned_journalled_and_restored(tmp_path) -> None:  # 
 @pytest.mark.slow
 @pytest.mark.rocksdb
 def test_an_interrupted_tuning_sets_the_first_options_again(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    arrival = ArrivalSpec(kind="poisson", rate_ops_per_s=20_000.0)
-    workload = SMALL_WORKLOAD.model_copy(update={"arrival": arrival})
-    spec = small_spec(workload=workload, duration_s=30.0, warmup_s=0.5)
+    spec = small_spec(workload=LOADED, duration_s=30.0, warmup_s=0.5)
     laboratory = Laboratory(workspace_at(tmp_path), announce=lambda line: None)
-    scenario = TuningScenario(
-        name="small",
-        description_ko="시험",
-        scenario={"workload": SMALL_WORKLOAD, "options": SMALL_OPTIONS},  # type: ignore[arg-type]
-        guards=GUARDS,
-    )
     step = Step(dimension="b", changes={"write_buffer_size": 2 * MIB}, predicted_ratio=2.0)
-    plan = OnlinePlan(window_s=1.0, transient_s=0.5, blocks=3)
 
     def propose(options: OptionsSpec) -> list[Step]:
         threading.Timer(1.0, signal.raise_signal, (signal.SIGINT,)).start()
@@ -249,7 +242,7 @@ def test_an_interrupted_tuning_sets_the_first_options_again(tmp_path) -> None:  
 
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        tune_online(laboratory, spec, scenario, propose, plan)
+        tune_online(laboratory, spec, SMALL, propose, QUICK)
     assert signal.getsignal(signal.SIGINT) is before
     path = laboratory.workspace.runs / spec.run_id
     assert read_adjustments(path)[-1].outcome == "restored"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -133,6 +134,21 @@ class Document:
     def chapters(self) -> tuple[str, ...]:
         """Headings of the chapters."""
         return tuple(b.text for b in self.blocks if isinstance(b, Heading) and b.level == 2)
+
+
+def numbered(blocks: Sequence[Block]) -> Iterator[tuple[Block, int]]:
+    """Number captioned tables, pictures and chapters, each kind from 1; 0 for anything else."""
+    counts: Counter[str] = Counter()
+    for block in blocks:
+        kind = ""
+        if isinstance(block, Table) and block.caption and block.rows:
+            kind = "table"
+        elif isinstance(block, Picture):
+            kind = "picture"
+        elif isinstance(block, Heading) and block.level == 2:
+            kind = "chapter"
+        counts[kind] += 1
+        yield block, counts[kind] if kind else 0
 
 
 def row(source: Source, *cells: str) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from phase_d_lib.report.blocks import (
     Paragraph,
     Picture,
     Table,
+    numbered,
 )
 from phase_d_lib.report.sources import Piece, Source, pieces, plain
 from phase_d_lib.report.wording import source_sentence
@@ -97,17 +98,13 @@ def _piece(piece: Piece, known: Source | None) -> str:
 
 
 def _blocks(blocks: Sequence[Block], pictures_png: Mapping[str, bytes]) -> Iterator[str]:
-    chapters = tables = figures = 0
-    for block in blocks:
-        if isinstance(block, Heading) and block.level == 2:
-            chapters += 1
-            yield f'<h2 id="s{chapters}">{inline(block.text)}</h2>'
-        elif isinstance(block, Table) and block.caption and block.rows:
-            tables += 1
-            yield _table(block, f"표 {tables}. {block.caption}")
+    for block, number in numbered(blocks):
+        if isinstance(block, Heading) and number:
+            yield f'<h2 id="s{number}">{inline(block.text)}</h2>'
+        elif isinstance(block, Table) and number:
+            yield _table(block, f"표 {number}. {block.caption}")
         elif isinstance(block, Picture):
-            figures += 1
-            yield _picture(block, pictures_png[block.name], figures)
+            yield _picture(block, pictures_png[block.name], number)
         else:
             yield _block(block)
 

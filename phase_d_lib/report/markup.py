@@ -17,6 +17,7 @@ from phase_d_lib.report.blocks import (
     Paragraph,
     Picture,
     Table,
+    numbered,
 )
 from phase_d_lib.report.sources import pieces
 
@@ -57,16 +58,12 @@ def markdown(document: Document) -> str:
 
 
 def _numbered(blocks: tuple[Block, ...]) -> Iterator[str]:
-    """Blocks in order; tables with a caption and figures are counted."""
-    tables = figures = 0
-    for block in blocks:
+    for block, number in numbered(blocks):
         shown = _block(block)
-        if isinstance(block, Table) and block.caption and block.rows:
-            tables += 1
-            shown = f"*표 {tables}. {prose(block.caption)}*\n\n{shown}"
+        if isinstance(block, Table) and number:
+            shown = f"*표 {number}. {prose(block.caption)}*\n\n{shown}"
         elif isinstance(block, Picture):
-            figures += 1
-            shown += f"\n\n*그림 {figures}. {prose(block.question)} {prose(block.answer)}.*"
+            shown += f"\n\n*그림 {number}. {prose(block.question)} {prose(block.answer)}.*"
         yield shown
 
 

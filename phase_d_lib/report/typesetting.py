@@ -23,6 +23,7 @@ from phase_d_lib.report.blocks import (
     Paragraph,
     Picture,
     Table,
+    numbered,
 )
 from phase_d_lib.report.columns import Layout, fit, units
 from phase_d_lib.report.look import korean_fonts
@@ -100,14 +101,11 @@ def _piece(text: str, code: bool) -> str:
 
 
 def _blocks(blocks: Sequence[Block]) -> Iterator[str]:
-    tables = figures = 0
-    for block in blocks:
-        if isinstance(block, Table) and block.caption and block.rows:
-            tables += 1
-            yield _table(block, f"표 {tables}. {block.caption}")
+    for block, number in numbered(blocks):
+        if isinstance(block, Table) and number:
+            yield _table(block, f"표 {number}. {block.caption}")
         elif isinstance(block, Picture):
-            figures += 1
-            yield _picture(block, figures)
+            yield _picture(block, number)
         else:
             yield _block(block)
 
