@@ -286,7 +286,7 @@ def run_through(
     results["monitoring"] = monitor(laboratory, scenario, profile.monitoring, fleet, seed)[1]
     if last == "monitoring":
         return results
-    tuning = compare(laboratory, scenario, profile.tuning, seed)
+    tuning = compare(laboratory, scenario, profile.tuning, seed, fleet)
     results["tuning"] = tuning
     if last == "tuning":
         return results

@@ -23,6 +23,8 @@ from phase_d_lib.deployment import Deployment, DeploymentRecord, IntegrationResu
 from phase_d_lib.host import Host
 from phase_d_lib.ledger import ledger_of
 from phase_d_lib.models.base import Case, HostSpeeds, Prediction
+from phase_d_lib.models.factors import fit_factors
+from phase_d_lib.models.registry import load_models
 from phase_d_lib.monitor import describe
 from phase_d_lib.profiles import load_profile
 from phase_d_lib.rates import Estimate
@@ -266,6 +268,7 @@ def make_inputs(
         integration=make_integration(spec, run, host_name),
         monitoring=describe(run, "v2_1", 5.0),
         tuning=TuningResult(
+            factors=fit_factors(load_models(), []),
             seed=1, trials=make_trials(name), comparisons=(comparison,), chosen=name,
             chosen_changes=comparison.changes,
         ),
@@ -310,7 +313,7 @@ def test_no_field_stands_in_two_files(inputs: ReportInputs) -> None:
     seen: dict[str, str] = {}
     for name, document in build_documents(inputs, inputs.run()).items():
         for field in type(document).model_fields:
-            if field in ("schema_version", "factors", "factors_reason"):
+            if field == "schema_version":
                 continue
             assert field not in seen, f"{field} is in {seen.get(field)} and {name}"
             seen[field] = name
@@ -322,8 +325,9 @@ def test_what_is_not_built_or_refused_is_shown_as_absent(report: Path) -> None:
     assert states["v4"].startswith("grid_csv")
     assert deployment["device"] is None
     tuning = json.loads((report / "auto_tuning_records.json").read_text())
-    assert tuning["factors"] == []
-    assert tuning["factors_reason"] == "factor_calibration_not_built"
+    fitted = {f["factor"]["name"]: f for f in tuning["factors"]["fitted"]}
+    assert fitted["B_write"]["status"] == "not_observed"
+    assert fitted["B_write"]["value"] is None
     performance = json.loads((report / "performance_report.json").read_text())
     assert performance["s_max"] is None
     text = (report / "phase_d_report.md").read_text()

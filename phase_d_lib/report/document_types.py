@@ -23,6 +23,7 @@ from phase_d_lib.device import DeviceProbe
 from phase_d_lib.host import Host
 from phase_d_lib.ledger import Ledger
 from phase_d_lib.models.base import HostSpeeds
+from phase_d_lib.models.factors import FactorCalibration
 from phase_d_lib.models.regimes import Regime
 from phase_d_lib.monitor import Alert, Loop, StallShare, Trend
 from phase_d_lib.profiles import Profile
@@ -37,7 +38,6 @@ from phase_d_lib.validation import CaseScore, ModelScore
 from phase_d_lib.validity import Verdict
 
 SCHEMA_VERSION = 1
-FactorsReason = Literal["factor_calibration_not_built"]
 OptionValue = int | float | bool | str | None
 
 
@@ -94,8 +94,6 @@ class IntegrationResults(Document):
     followed: tuple[Followed, ...]
     """v5's forecasts window by window, with its factors."""
     followed_refused: str | None
-    factors: tuple[float, ...] = ()
-    factors_reason: FactorsReason = "factor_calibration_not_built"
 
 
 class Gap(Frozen):
@@ -187,9 +185,8 @@ class AutoTuningRecords(Document):
     """None when the default was kept."""
     trials: tuple[Trial, ...]
     confirmation_trials: tuple[Trial, ...]
-    factors: tuple[float, ...] = ()
-    """Mean, deviation and variability per model factor: none until factors are calibrated."""
-    factors_reason: FactorsReason = "factor_calibration_not_built"
+    factors: FactorCalibration
+    """Every model factor with a place in an equation: its value, what it did, kept or not."""
 
 
 class Stability(Frozen):

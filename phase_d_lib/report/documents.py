@@ -195,6 +195,7 @@ def auto_tuning_records(inputs: ReportInputs) -> AutoTuningRecords:
         ),
         trials=tuning.trials,
         confirmation_trials=inputs.validation.trials,
+        factors=tuning.factors,
     )
 
 

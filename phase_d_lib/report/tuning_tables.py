@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from statistics import mean, stdev
 
+from phase_d_lib.models.factors import FittedFactor
 from phase_d_lib.report.blocks import Table, row
 from phase_d_lib.report.inputs import ReportInputs
 from phase_d_lib.report.objectives import Objective
@@ -19,7 +20,13 @@ from phase_d_lib.report.quantities import (
     ratio,
 )
 from phase_d_lib.report.readings import confirmation_source, confirmed
-from phase_d_lib.report.wording import effect, factor_stability, goal
+from phase_d_lib.report.wording import (
+    FACTOR_PLACES,
+    FACTOR_STATUSES,
+    effect,
+    factor_stability,
+    goal,
+)
 from phase_d_lib.tuning.comparison import Comparison, Trial
 
 
@@ -102,6 +109,36 @@ def trial_table(trials: tuple[Trial, ...], *, confirming: bool = False) -> Table
     ]
     caption = "검증에서 새로 잰 쌍의 실행" if confirming else "튜닝 실행"
     return Table.of("순서>|옵션 조합|쌍>|처리율>|p99.9>|정체 시간>|WA>|유효성", rows, caption)
+
+
+def fitted_factor_table(inputs: ReportInputs) -> Table:
+    """Factors fitted on the calibration: value, what they did to the error, kept or not."""
+    rows = [
+        row(
+            tuned(f"factors/fitted/{number}"),
+            f"`{found.factor.model}`",
+            f"`{found.factor.name}`",
+            FACTOR_PLACES[found.factor.name],
+            ABSENT if found.value is None else f"{found.value:.3f}",
+            ABSENT
+            if found.interval_95 is None
+            else "-".join(f"{end:.3f}" for end in found.interval_95),
+            ABSENT if found.spread_log is None else percent(found.spread_log),
+            count(found.rows),
+            _error_change(found),
+            FACTOR_STATUSES[found.status],
+        )
+        for number, found in enumerate(inputs.tuning.factors.fitted)
+    ]
+    return Table.of(
+        "모델|계수|뜻|값>|95 % 신뢰구간>|변동성>|실행>|오차>|판정", rows, "보정한 모델 계수"
+    )
+
+
+def _error_change(found: FittedFactor) -> str:
+    if found.error_before is None or found.error_after is None:
+        return ABSENT
+    return f"{percent(found.error_before)} → {percent(found.error_after)}"
 
 
 def factor_table(inputs: ReportInputs) -> Table:

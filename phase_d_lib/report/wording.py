@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from phase_d_lib.models.factors import Status
 from phase_d_lib.monitor import STABLE_CV_FRACTION, TREND_ALPHA, Alert, StallShare, Trend
 from phase_d_lib.rates import Estimate
 from phase_d_lib.report.particles import with_particle as with_particle
@@ -345,3 +346,24 @@ def longest_stall(stall: StallShare | None) -> str:
         return ""
     name = f"{STALL_CAUSES.get(stall.cause, stall.cause)}에 따른 {STALL_KINDS[stall.kind]}"
     return f"가장 긴 원인은 {with_particle(name, '으로/로')} {seconds(stall.seconds)}입니다"
+
+
+FACTOR_PLACES = {
+    "wa_factor": "컴팩션 쓰기 증폭",
+    "flush_factor": "플러시 쓰기 증폭",
+    "memtable_factor": "플러시할 때 멤테이블이 찬 정도",
+    "WA": "플러시와 컴팩션을 합친 쓰기 증폭",
+    "B_write": "디바이스 쓰기 대역폭",
+    "B_read": "디바이스 읽기 대역폭",
+    "compaction_factor": "컴팩션 슬롯의 속도",
+    "degradation_factor": "보정 때와 견준 디바이스 대역폭",
+    "io_contention_factor": "다른 일이 남긴 디바이스 대역폭",
+}
+"""What a factor with a place in an equation multiplies."""
+FACTOR_STATUSES: dict[Status, str] = {
+    "kept": "유지",
+    "not_better": "나아지지 않아 버림",
+    "too_few_rows": "실행이 모자람",
+    "out_of_bounds": "허용 한계를 벗어남",
+    "not_observed": "잰 값이 없음",
+}

@@ -9,7 +9,9 @@ import numpy as np
 from scipy.special import stdtrit
 
 from phase_d_lib.calibration import DEFAULT
+from phase_d_lib.deployment import Fleet
 from phase_d_lib.laboratory import Laboratory, derived_seed
+from phase_d_lib.models.factors import FactorCalibration
 from phase_d_lib.profiles import OptionChanges, Scenario, TuningPlan
 from phase_d_lib.rates import Estimate
 from phase_d_lib.runs import Run
@@ -56,14 +58,17 @@ class TuningResult(Frozen):
     chosen: str
     """Name of the option set to use; ``default`` when nothing improved."""
     chosen_changes: OptionChanges
+    factors: FactorCalibration = FactorCalibration()
+    """Factors of the models, fitted on the calibration."""
 
 
 def compare(
-    laboratory: Laboratory, scenario: Scenario, plan: TuningPlan, seed: int
+    laboratory: Laboratory, scenario: Scenario, plan: TuningPlan, seed: int, fleet: Fleet
 ) -> TuningResult:
     """Run the default and every candidate once per pair, each pair in reversed order.
 
-    Every run starts from a clone of the tree loaded with the default options.
+    Every run starts from a clone of the tree loaded with the default options. The factors of the
+    fleet's models are fitted beside.
     """
     names = [DEFAULT, *plan.candidates]
     trials: list[Trial] = []
@@ -83,6 +88,7 @@ def compare(
         comparisons=comparisons,
         chosen=chosen,
         chosen_changes=plan.candidates.get(chosen, {}),
+        factors=fleet.calibrate_factors(),
     )
 
 

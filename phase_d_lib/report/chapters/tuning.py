@@ -15,6 +15,7 @@ from phase_d_lib.report.tuning_tables import (
     adjustment_table,
     effect_table,
     factor_table,
+    fitted_factor_table,
     trial_table,
 )
 from phase_d_lib.report.wording import Judgement, effect, factor_stability
@@ -28,6 +29,7 @@ def blocks(inputs: ReportInputs, gallery: Gallery) -> Iterator[Block]:
     yield _statistics(inputs)
     yield Heading(3, "파라미터 변화 분석")
     yield adjustment_table(inputs)
+    yield from _fitted(inputs)
     yield from _factors(inputs)
     yield Heading(3, "튜닝 효과성")
     yield effect_table(inputs)
@@ -74,6 +76,18 @@ def _statistics(inputs: ReportInputs) -> ItemList:
         ("비교한 옵션 조합", attribute(sets, tuned("records"))),
         ("조정된 파라미터", attribute(parameters, tuned("records"))),
     )
+
+
+def _fitted(inputs: ReportInputs) -> Iterator[Block]:
+    table = fitted_factor_table(inputs)
+    if not table.rows:
+        yield Paragraph("모델 계수를 보정하지 않았습니다.")
+        return
+    yield Paragraph(
+        "식에 자리가 있는 계수는 보정 실행에서 잰 입력을 모델이 쓴 입력으로 나누어 구했고, "
+        "그 실행을 빼고 예측한 처리율의 오차가 줄 때만 유지합니다. 처리율 자체에 맞추지는 않습니다."
+    )
+    yield table
 
 
 def _factors(inputs: ReportInputs) -> Iterator[Block]:
