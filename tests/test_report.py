@@ -263,7 +263,7 @@ def make_inputs(
     comparison = make_comparison(name, 1.8)
     return ReportInputs(
         report_id="test-report",
-        generated_at="2026-01-02T04:00:00+00:00",
+        generated_at="2026-01-02T04:00:00.123+00:00",
         profile=profile,
         integration=make_integration(spec, run, host_name),
         monitoring=describe(run, "v2_1", 5.0),

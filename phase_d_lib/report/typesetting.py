@@ -53,7 +53,7 @@ def pdf_report(document: Document, folder: Path, made_at: datetime) -> bytes:
     source = typst_source(document).encode()
     try:
         compiler = typst.Compiler(source, root=folder, font_paths=_fonts())
-        made = compiler.compile(format="pdf", timestamp=made_at)
+        made = compiler.compile(format="pdf", timestamp=made_at.replace(microsecond=0))
     except typst.TypstError as error:
         raise InputError(f"Typst cannot set the report: {error.message}") from None
     if not isinstance(made, bytes):
