@@ -32,7 +32,7 @@ def recommendations(inputs: ReportInputs) -> tuple[Finding, ...]:
 
 def future_work(inputs: ReportInputs) -> tuple[Finding, ...]:
     """What the report cannot answer yet."""
-    rules = (_absent_regimes, _s_max, _factors)
+    rules = (_absent_regimes, _s_max, _search)
     found = [found for rule in rules for found in rule(inputs)]
     return tuple(_sourced(one, f"future_work/{n}") for n, one in enumerate(found))
 
@@ -48,7 +48,10 @@ def outlook(inputs: ReportInputs) -> tuple[str, ...]:
     """What stands and what is left, for the closing section."""
     names = ", ".join(d.model for d in inputs.integration.record.models)
     models = f"예측 모델 {with_particle(names, '을/를')} 배포했습니다"
-    return (models, s_max_sentence(inputs), "모델 계수의 보정은 다음 단계의 일입니다")
+    fitted = inputs.tuning.factors.fitted
+    kept = sum(factor.status == "kept" for factor in fitted)
+    factors = f"보정할 수 있는 모델 계수 {len(fitted)}개 가운데 {kept}개를 보정해 유지했습니다"
+    return (models, s_max_sentence(inputs), attribute(factors, tuned("factors/fitted")))
 
 
 def not_shown(inputs: ReportInputs) -> tuple[str, ...]:
@@ -205,11 +208,12 @@ def _s_max(inputs: ReportInputs) -> Iterator[Finding]:
     )
 
 
-def _factors(inputs: ReportInputs) -> Iterator[Finding]:
+def _search(inputs: ReportInputs) -> Iterator[Finding]:
+    tried = len(inputs.tuning.comparisons)
     yield Finding(
-        rule_id="calibrate_factors",
+        rule_id="search_options",
         kind="future",
-        statement_ko="튜닝 알고리즘 개선: 모델 계수를 보정해 예측 오차가 줄어드는지 봅니다",
-        rule_ko="모델 계수를 보정하지 않음",
-        numbers={"calibrated_factors": 0},
+        statement_ko="튜닝 알고리즘 개선: 정해 둔 후보의 비교를 넘어 모델로 옵션 공간을 탐색합니다",
+        rule_ko=f"정해 둔 후보 {tried}개만 비교함",
+        numbers={"candidates": tried},
     )
