@@ -245,6 +245,8 @@ def test_random_numbers_are_drawn_only_where_they_may_be() -> None:
         "design.py": "the design of calibration and held-out cases",
         "adaptation/scores.py": "resampling of traces",
         "tuning/space.py": "the design of a landscape",
+        "monitor/changes.py": "permutations of a test",
+        "monitor/early_warning.py": "resampling of runs",
         "device/tools.py": "places the probe reads and writes",
     }
     for file in (REPOSITORY.root / "phase_d_lib").rglob("*.py"):

@@ -40,6 +40,8 @@ def main() -> int:
     """Run the task of standard input; return the exit code."""
     task = Task.model_validate_json(sys.stdin.readline())
     over = threading.Event()
+    # A shell ignores SIGINT for what it starts in the background, and children inherit that.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=_stop_at_end, args=(threading.get_ident(), over), daemon=True).start()
     workspace = Workspace(task.root)
     path = workspace.runs / task.spec.run_id
@@ -58,6 +60,7 @@ def main() -> int:
         return error.exit_code
     finally:
         over.set()
+        signal.signal(signal.SIGINT, before)
     return 0
 
 
