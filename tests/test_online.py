@@ -14,10 +14,18 @@ from phase_d_lib.profiles import OptionChanges
 from phase_d_lib.specs import ArrivalSpec, OptionsSpec
 from phase_d_lib.tuning.guards import Guards
 from phase_d_lib.tuning.online import OnlinePlan, OnlineTuner, Sight
-from phase_d_lib.tuning.online_study import online_run, read_adjustments, tune_online
+from phase_d_lib.tuning.online_study import (
+    OnlineResult,
+    OnlineRun,
+    online_run,
+    read_adjustments,
+    table,
+    tune_online,
+)
 from phase_d_lib.tuning.scenarios import TuningScenario
 from phase_d_lib.tuning.steps import Step
 from phase_d_lib.units import MIB
+from phase_d_lib.validity import Reason, Verdict
 from tests.support import SMALL_OPTIONS, SMALL_WORKLOAD, small_spec, workspace_at
 
 PLAN = OnlinePlan(window_s=20.0, transient_s=10.0)
@@ -207,6 +215,32 @@ def test_a_window_is_cut_into_blocks_without_loss() -> None:
     assert sight.stall_fraction == pytest.approx((0.2,) * 4)
     assert sight.arrived_ops_per_s == pytest.approx(100.0)
     assert sight.backlog_s == pytest.approx(0.1)
+
+
+def test_the_study_counts_runs_by_covariates_only() -> None:
+    def run(side: str, stall_s: float, *codes: str) -> OnlineRun:
+        reasons = tuple(Reason(code=code, value=1.0, limit=0.0) for code in codes)  # type: ignore[arg-type]
+        return OnlineRun(
+            side=side,  # type: ignore[arg-type]
+            run_id=f"{side}-{stall_s}",
+            stall_s=stall_s,
+            put_latency_p999_us=None,
+            arrived_ops=1.0,
+            unserved_ops=0.0,
+            verdict=Verdict(valid=not reasons, reasons=reasons),
+        )
+
+    rows = (
+        run("twin", 100.0), run("tuned", 40.0, "drift"), run("tuned", 99.0, "steal"),
+        run("twin", 120.0), run("tuned_from_start", 10.0),
+    )  # fmt: skip
+    found = OnlineResult(
+        scenario="x", start={}, end={}, load_ops_per_s=1.0, seed=1, duration_s=1.0, runs=rows
+    )
+    assert found.avoided_fraction == pytest.approx(1 - 40 / 110)
+    assert found.regret_s == pytest.approx(30.0)
+    assert found.model_copy(update={"runs": rows[:1]}).avoided_fraction is None
+    assert "avoided: 64%" in table(found)
 
 
 @pytest.mark.slow

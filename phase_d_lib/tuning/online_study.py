@@ -17,6 +17,7 @@ from phase_d_lib.latency import histogram_quantiles_us
 from phase_d_lib.optionsfile import rendered
 from phase_d_lib.profiles import OptionChanges
 from phase_d_lib.runs import Run, read_json_lines
+from phase_d_lib.smax import COVARIATES
 from phase_d_lib.specs import ArrivalSpec, Frozen, OptionsSpec, RunSpec
 from phase_d_lib.tuning.online import Adjustment, OnlinePlan, OnlineTuner
 from phase_d_lib.tuning.scenarios import TuningScenario
@@ -60,8 +61,15 @@ class OnlineResult(Frozen):
     runs: tuple[OnlineRun, ...]
 
     def stall_s(self, side: Side) -> float | None:
-        """Mean stall seconds of the valid runs of a side; None without any."""
-        values = [run.stall_s for run in self.runs if run.side == side and run.verdict.valid]
+        """Mean stall seconds of the runs of a side that no covariate spoiled; None without any.
+
+        A tree that changes its size is what tuning does, so drift spoils nothing here.
+        """
+        values = [
+            run.stall_s
+            for run in self.runs
+            if run.side == side and not run.verdict.blocked_by(*COVARIATES)
+        ]
         return sum(values) / len(values) if values else None
 
     @property
