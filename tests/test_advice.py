@@ -18,7 +18,7 @@ from phase_d_lib.advice.words import WORDS, language_of_locale
 from phase_d_lib.cli import app
 from phase_d_lib.errors import ModelRefusal
 from phase_d_lib.logfile import read_log
-from phase_d_lib.optionsfile import spec_of
+from phase_d_lib.optionsfile import LIVE_OPTIONS, spec_of
 from phase_d_lib.runs import Run, find_runs
 from phase_d_lib.specs import OptionsSpec
 from phase_d_lib.workspace import find_workspace
@@ -99,10 +99,27 @@ def test_useful_changes_come_first_and_name_their_price(told: Advice) -> None:
         buffer = effect.changes.get("write_buffer_size")
         if buffer is not None:
             assert effect.memtable_bytes_added > 0
-        assert effect.live == ("max_background_jobs" not in effect.changes)
+        assert effect.live == LIVE_OPTIONS.issuperset(effect.changes)
     # Stalled for most of the time, the instance is beyond what it can serve without stalls.
     assert told.outlook.headroom_fraction is not None
     assert told.outlook.headroom_fraction < 0
+
+
+def test_an_instance_that_never_stalls_gets_no_guess_of_its_writers_speed(facts: Facts) -> None:
+    calm = facts.first.model_copy(update={"stall_s": {}, "puts": facts.first.puts / 50})
+    idle = facts.model_copy(update={"first": calm, "second": calm})
+    twin = twin_of(idle)
+    assert twin.arrival_ops_per_s == pytest.approx(calm.put_ops_per_s)
+    with pytest.raises(ModelRefusal) as refused:
+        outlook(twin, calm.put_ops_per_s)
+    assert refused.value.field == "foreground_ops_per_s"
+
+
+def test_a_refused_outlook_keeps_the_back_test(told: Advice) -> None:
+    bare = told.model_copy(update={"outlook": None, "refused": "not in the LOG"})
+    shown = sections(bare, "en")
+    assert shown[0].rows
+    assert "not in the LOG" in shown[-1].sentences[0]
 
 
 def test_every_move_is_one_change_of_the_options() -> None:

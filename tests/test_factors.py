@@ -61,6 +61,14 @@ def test_a_wrong_input_is_found_and_corrected() -> None:
     assert found.error_after < 0.2 * found.error_before
 
 
+def test_a_row_has_no_part_in_the_factors_it_is_predicted_with() -> None:
+    found = by_name(rows_whose_compaction_is(1.3))
+    first, second = found["v1", "wa_factor"], found["v1", "flush_factor"]
+    assert first.status == "kept"
+    # The second starts where the first, estimated without the row, had come to.
+    assert second.error_before == pytest.approx(first.error_after)
+
+
 def test_an_input_that_is_right_is_left_alone() -> None:
     rows = rows_whose_compaction_is(1.0)
     found = by_name(rows)[("v1", "flush_factor")]

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from phase_d_lib.laboratory import Laboratory
+from phase_d_lib.models.base import Case, HostSpeeds
+from phase_d_lib.models.v3 import V3
+from phase_d_lib.optionsfile import LIVE_OPTIONS
 from phase_d_lib.profiles import OptionChanges
-from phase_d_lib.specs import ArrivalSpec, OptionsSpec
-from phase_d_lib.tuning.guards import Guards
+from phase_d_lib.specs import ArrivalSpec, OptionsSpec, RunSpec
+from phase_d_lib.tuning.guards import Guards, memtable_bytes
 from phase_d_lib.tuning.online import OnlinePlan, OnlineTuner, Sight
 from phase_d_lib.tuning.online_study import (
     OnlineResult,
@@ -22,10 +25,11 @@ from phase_d_lib.tuning.online_study import (
     table,
     tune_online,
 )
-from phase_d_lib.tuning.scenarios import TuningScenario
-from phase_d_lib.tuning.steps import Step
+from phase_d_lib.tuning.scenarios import TuningScenario, load_scenario
+from phase_d_lib.tuning.steps import ModelSteps, Step
 from phase_d_lib.units import MIB
 from phase_d_lib.validity import Reason, Verdict
+from phase_d_lib.workspace import find_workspace
 from tests.support import SMALL_OPTIONS, SMALL_WORKLOAD, small_spec, workspace_at
 
 PLAN = OnlinePlan(window_s=20.0, transient_s=10.0)
@@ -215,6 +219,36 @@ def test_a_window_is_cut_into_blocks_without_loss() -> None:
     assert sight.stall_fraction == pytest.approx((0.2,) * 4)
     assert sight.arrived_ops_per_s == pytest.approx(100.0)
     assert sight.backlog_s == pytest.approx(0.1)
+
+
+def test_model_steps_are_live_bounded_and_within_the_guards() -> None:
+    tuned = load_scenario(find_workspace().scenarios, "equal-budget")
+    host = HostSpeeds(cores=2, foreground_ops_per_s=120e3, slot_write_bytes_per_s=110e6)
+
+    def case_of(spec: RunSpec) -> Case:
+        return Case.of(spec, host, None)
+
+    # Three buffers of which two merge: fewer buffers would need an option that is not live. Sizes
+    # off the grid of the space are no step either.
+    own = tuned.scenario.options.model_copy(
+        update={
+            "write_buffer_size": 1_000_001,
+            "max_write_buffer_number": 3,
+            "min_write_buffer_number_to_merge": 2,
+        }
+    )
+    steps = ModelSteps(V3(), case_of, tuned)(own)
+    assert steps
+    assert [s.predicted_ratio for s in steps] == sorted(
+        (s.predicted_ratio for s in steps), reverse=True
+    )
+    for step in steps:
+        assert LIVE_OPTIONS.issuperset(step.changes)
+        moved = own.model_copy(update=step.changes)
+        assert memtable_bytes(moved) <= tuned.guards.memtable_bytes
+    tight = tuned.guards.model_copy(update={"space_amplification": 0.01})
+    none = ModelSteps(V3(), case_of, tuned.model_copy(update={"guards": tight}))(own)
+    assert none == []
 
 
 def test_the_study_counts_runs_by_covariates_only() -> None:

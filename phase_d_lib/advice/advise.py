@@ -71,7 +71,7 @@ class Advice(Frozen):
     """Delayed and stopped share of each of so many equal parts of the time."""
     levels: tuple[Level, ...]
     refused: str | None = None
-    """Why there is no twin, or None."""
+    """Why there is no twin, or no outlook from it; None where there are both."""
     facts: Facts | None = None
     ledger: Ledger | None = None
     binding: Binding | None = None
@@ -115,18 +115,16 @@ def advice_of(log: LogTables) -> Advice:
         )
         twin = twin_of(facts)
         tested = back_test(twin, facts)
+        within = (
+            abs(tested.stall_error_points) <= MAX_STALL_ERROR_POINTS
+            and abs(tested.bytes_error_fraction) <= MAX_BYTES_ERROR_FRACTION
+        )
+        told = told.model_copy(update={"back_test": tested, "trusted": within})
         ahead = outlook(twin, facts.second.put_ops_per_s)
     except ModelRefusal as refusal:
         return told.model_copy(update={"refused": str(refusal)})
-    return told.model_copy(
-        update={
-            "back_test": tested,
-            "trusted": abs(tested.stall_error_points) <= MAX_STALL_ERROR_POINTS
-            and abs(tested.bytes_error_fraction) <= MAX_BYTES_ERROR_FRACTION,
-            "outlook": ahead,
-            "cliff_interval_90": _interval(ahead.cliff_ops_per_s, twin),
-        }
-    )
+    interval = _interval(ahead.cliff_ops_per_s, twin)
+    return told.model_copy(update={"outlook": ahead, "cliff_interval_90": interval})
 
 
 def _interval(cliff: float | None, twin: Twin) -> tuple[float, float] | None:

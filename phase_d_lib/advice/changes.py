@@ -17,6 +17,8 @@ MIN_GAIN_FRACTION = 0.03
 """Smaller effects are within what the twin is off by, and are not told."""
 STALL_FREE_FRACTION = 0.01
 MAX_SHORTFALL_FRACTION = 0.02
+_SEEN_FRACTION = 0.9
+"""Of the unstalled speed a twin was given without seeing it; a rate above it tells nothing."""
 _WARM_FILLS, _SCORED_FILLS = 60, 240
 _BISECTIONS = 6
 _LOWEST_SHARE = 0.2
@@ -58,11 +60,24 @@ class Outlook(Frozen):
 
 
 def outlook(twin: Twin, present_ops_per_s: float) -> Outlook:
-    """Ask the twin for the cliff and for the effect of every single change."""
+    """Ask the twin for the cliff and for the effect of every single change.
+
+    Raises
+    ------
+    ModelRefusal
+        When the answer would be the writers' own speed, which a LOG without stalls does not show.
+    """
     seen = _saturated(twin)
     if seen is None:
         raise ModelRefusal("options", "the twin does not run with the options of the LOG")
     now, stall = seen
+    if twin.arrival_ops_per_s is not None and now >= _SEEN_FRACTION * twin.foreground_ops_per_s:
+        raise ModelRefusal(
+            "foreground_ops_per_s",
+            "writes hardly stalled and background work could serve "
+            f"{now / present_ops_per_s:.0f} times the present rate: "
+            "what the writers themselves can do is not in the LOG",
+        )
     found = [
         effect
         for changes in moves(twin.options)

@@ -44,6 +44,9 @@ def sections(advice: Advice, language: Language) -> list[Section]:
         found.append(_levels(advice, say))
     if advice.outlook is not None:
         found.append(_outlook(advice.outlook, advice.cliff_interval_90, say))
+    elif advice.back_test is not None:
+        why = f"{say('no_outlook')}: {advice.refused}"
+        found.append(Section(title=say("outlook"), sentences=(why,)))
     return found
 
 

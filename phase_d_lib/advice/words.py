@@ -31,6 +31,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "Verdict: outside the bounds (10 points, 15 %); do not trust the predictions below.",
     ),
     "refused": ("모형을 적용하지 않은 이유", "No twin, because"),
+    "no_outlook": ("여유를 예측하지 않은 이유", "No outlook, because"),
     "when": ("구간", "time range"),
     "version": ("RocksDB 버전", "RocksDB version"),
     "other_version": (

@@ -114,7 +114,7 @@ def fit_factors(
     fitted: list[FittedFactor] = []
     for factor in FACTORS:
         if factor.role == "input" and factor.model in models:
-            kept = FactorCalibration(fitted=tuple(fitted)).kept(factor.model)
+            kept = tuple(FactorCalibration(fitted=tuple(fitted)).kept(factor.model))
             fitted.append(_fit(factor, models[factor.model], rows, kept))
     return FactorCalibration(fitted=tuple(fitted))
 
@@ -123,23 +123,24 @@ def _fit(
     factor: Factor,
     model: PutRateModel,
     rows: Sequence[tuple[MeasuredCase, Amplification | None]],
-    kept: Mapping[str, float],
+    kept: Sequence[str],
 ) -> FittedFactor:
     place = _PLACES.get(factor.name)
     if place is None:
         return FittedFactor(factor=factor, status="not_observed")
-    seen = [(row, ratio) for row, measured in rows if (ratio := place.observed(row.case, measured))]
+    seen = place.seen(rows)
     if len(seen) < MIN_ROWS:
         return FittedFactor(factor=factor, status="too_few_rows", rows=len(seen))
     logs = np.log([ratio for _, ratio in seen])
     value, half = float(np.exp(logs.mean())), _half_width(logs)
     before, after = [], []
-    for number, (row, _) in enumerate(seen):
-        others = float(np.exp(np.delete(logs, number).mean()))
-        case = placed(row.case, kept)
+    for row, _ in seen:
+        # Whatever was kept before is estimated without this row too: it has no part in either side.
+        others = [pair for pair in rows if pair[0] is not row]
+        case = placed(row.case, {name: _mean_ratio(_PLACES[name], others) for name in kept})
         errors = [
             _log_error(model, tried, row.saturation_ops_per_s)
-            for tried in (case, place.put(case, others))
+            for tried in (case, place.put(case, _mean_ratio(place, others)))
         ]
         if None not in errors:
             before.append(errors[0])
@@ -160,6 +161,11 @@ def _fit(
     )
 
 
+def _mean_ratio(place: _Place, rows: Sequence[tuple[MeasuredCase, Amplification | None]]) -> float:
+    """Geometric mean of measured over assumed input."""
+    return float(np.exp(np.mean(np.log([ratio for _, ratio in place.seen(rows)]))))
+
+
 def _half_width(logs: np.ndarray) -> float:
     """Half of the 95 % t interval of the mean."""
     return float(stdtrit(len(logs) - 1, 0.975) * logs.std(ddof=1) / math.sqrt(len(logs)))
@@ -178,7 +184,15 @@ class _Place:
         put: Callable[[Case, float], Case],
         observed: Callable[[Case, Amplification | None], float | None],
     ) -> None:
-        self.put, self.observed = put, observed
+        self.put, self._observed = put, observed
+
+    def seen(
+        self, rows: Sequence[tuple[MeasuredCase, Amplification | None]]
+    ) -> list[tuple[MeasuredCase, float]]:
+        """Rows that show the input, with measured over assumed."""
+        return [
+            (row, ratio) for row, measured in rows if (ratio := self._observed(row.case, measured))
+        ]
 
 
 def _scaled(*fields: str) -> Callable[[Case, float], Case]:

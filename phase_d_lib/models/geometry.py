@@ -131,6 +131,18 @@ def simulated_s_max_ops_per_s(
     return math.sqrt(low * high)
 
 
+def simulated_space_amplification(case: Case) -> float | None:
+    """Bytes of table files at the end of the window over user bytes of all keys.
+
+    None where the case is not simulated, which then says nothing about it.
+    """
+    try:
+        held = sum(simulated(case).level_bytes)
+    except ModelRefusal:
+        return None
+    return held / (case.workload.keys * case.workload.record_bytes)
+
+
 def simulated_states_ops_per_s(case: Case) -> tuple[float, ...]:
     """Saturation rates of the simulated steady states, by level-0 files; one or two.
 

@@ -50,7 +50,8 @@ def outlook(inputs: ReportInputs) -> tuple[str, ...]:
     models = f"예측 모델 {with_particle(names, '을/를')} 배포했습니다"
     fitted = inputs.tuning.factors.fitted
     kept = sum(factor.status == "kept" for factor in fitted)
-    factors = f"보정할 수 있는 모델 계수 {len(fitted)}개 가운데 {kept}개를 보정해 유지했습니다"
+    among = f"식에 자리가 있는 모델 계수 {len(fitted)}개 가운데"
+    factors = f"{among} {kept}개를 보정했습니다" if kept else f"{among} 보정한 것은 없습니다"
     return (models, s_max_sentence(inputs), attribute(factors, tuned("factors/fitted")))
 
 

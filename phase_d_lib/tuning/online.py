@@ -62,8 +62,11 @@ class Sight(Frozen):
     live_sst_bytes: float
 
     @classmethod
-    def of(cls, rows: Sequence[Row], blocks: int) -> Sight:
-        """Summarise sample rows, the first and last of which bound the window."""
+    def of(cls, rows: Sequence[Row], blocks: int, threads: int = 1) -> Sight:
+        """Summarise sample rows, the first and last of which bound the window.
+
+        RocksDB sums the stalls of all writers, so their number divides them.
+        """
         times = np.array([row["time_s"] for row in rows])
         puts, stalled_us, backlog = (
             np.array([row[name] for row in rows], dtype=float)
@@ -79,7 +82,7 @@ class Sight(Frozen):
             arrived_ops_per_s=float(arrived),
             put_ops_per_s=tuple((np.diff(np.interp(edges, times, puts)) / lengths_s).tolist()),
             stall_fraction=tuple(
-                (np.diff(np.interp(edges, times, stalled_us)) / 1e6 / lengths_s).tolist()
+                (np.diff(np.interp(edges, times, stalled_us)) / 1e6 / threads / lengths_s).tolist()
             ),
             backlog_s=float(backlog[-1] / arrived) if arrived > 0 else 0.0,
             live_sst_bytes=float(np.mean([row["live_sst_bytes"] for row in rows])),
@@ -118,6 +121,8 @@ class OnlineTuner:
         Options -> steps, best first.
     guards : Guards
     plan : OnlinePlan
+    threads : int
+        Writers of the instance.
     """
 
     def __init__(
@@ -127,11 +132,12 @@ class OnlineTuner:
         propose: Propose,
         guards: Guards,
         plan: OnlinePlan | None = None,
+        threads: int = 1,
     ) -> None:
         self.first = self.options = options
         self.adjustments: list[Adjustment] = []
         self._user_bytes, self._propose, self._guards = user_bytes, propose, guards
-        self._plan = plan or OnlinePlan()
+        self._plan, self._threads = plan or OnlinePlan(), threads
         self._rows: list[Row] = []
         self._from_s = self._plan.transient_s
         self._reference: Sight | None = None
@@ -152,7 +158,7 @@ class OnlineTuner:
         self._rows.append(row)
         if row["time_s"] - self._rows[0]["time_s"] < self._plan.window_s or len(self._rows) < 3:
             return {}
-        sight, self._rows = Sight.of(self._rows, self._plan.blocks), [row]
+        sight, self._rows = Sight.of(self._rows, self._plan.blocks, self._threads), [row]
         if self._trying is not None:
             return self._judge(sight)
         if self._reference is not None and self._shifted(sight):

@@ -110,7 +110,8 @@ def tune_online(
     user_bytes = spec.workload.keys * spec.workload.record_bytes
 
     def fresh() -> OnlineTuner:
-        return OnlineTuner(spec.options, user_bytes, propose, tuned.guards, plan)
+        threads = spec.workload.threads
+        return OnlineTuner(spec.options, user_bytes, propose, tuned.guards, plan, threads)
 
     tuner, before_s, ended = fresh(), 0.0, False
 
@@ -241,7 +242,7 @@ def online_run(run: Run, side: Side, adjustments: tuple[Adjustment, ...] = ()) -
     return OnlineRun(
         side=side,
         run_id=run.spec.run_id,
-        stall_s=float(change["stall_us_total"]) / 1e6,
+        stall_s=float(change["stall_us_total"]) / 1e6 / run.spec.workload.threads,
         put_latency_p999_us=histogram_quantiles_us(puts)["p999"],
         arrived_ops=float(change["puts_total"] + change["backlog_ops"]),
         unserved_ops=backlog,
