@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from phase_d_lib.device import DeviceProbe, probe
+from phase_d_lib.engines import find_engine
 from phase_d_lib.errors import InputError
 from phase_d_lib.execution import OnSample, execute
 from phase_d_lib.profiles import ProbePlan, Profile
@@ -35,12 +37,15 @@ class Laboratory:
         Attempts after an invalid one.
     announce : callable
         Told in one line what starts.
+    resumes : bool
+        Take the complete run of a spec by the engine build in use instead of running it again.
     """
 
     workspace: Workspace
     recorded: bool = False
     retries: int = 0
     announce: Announce = print
+    resumes: bool = False
     used: list[Run] = field(default_factory=list)
     """Every run handed out, in order."""
     probed: list[DeviceProbe] = field(default_factory=list)
@@ -57,19 +62,29 @@ class Laboratory:
         *,
         predictions: Sequence[dict[str, Any]] | None = None,
         on_sample: OnSample | None = None,
+        cool_off_s: float = 0.0,
     ) -> Run:
-        """Carry out `spec`, or return its recording.
+        """Carry out `spec`, or return its recording, or the run that is there already.
+
+        Parameters
+        ----------
+        cool_off_s : float
+            Idle time before a run that is carried out, seconds.
 
         Raises
         ------
         InputError
             When no recording fits.
         """
-        verb = "reading" if self.recorded else "running"
+        done = self._finished(spec) if self.resumes and not self.recorded else None
+        verb = "reading" if self.recorded else "reusing" if done else "running"
         self.announce(f"{verb} {spec.block}, {spec.duration_s:.0f} s, repeat {spec.repeat}")
         if self.recorded:
             run = self._recording(spec)
+        elif done is not None:
+            run = done
         else:
+            time.sleep(cool_off_s)
             frozen = None if predictions is None else list(predictions)
             run = execute(
                 spec, self.workspace, predictions=frozen, on_sample=on_sample, retries=self.retries
@@ -93,6 +108,16 @@ class Laboratory:
                 found = probe(claim(self.workspace.work / "probe"), plan)
         self.probed.append(found)
         return found
+
+    def _finished(self, spec: RunSpec) -> Run | None:
+        """Return the complete, readable run of a spec by the engine build in use, or None."""
+        path = self.workspace.runs / spec.run_id
+        if not all((path / file).is_file() for file in ("spec.json", "result.json", "host.json")):
+            return None
+        run = Run(path)
+        complete = run.readable and run.result is not None and run.result.status == "complete"
+        same = complete and run.host.engine_build == find_engine(spec.engine).build()
+        return run if same else None
 
     def _recording(self, spec: RunSpec) -> Run:
         for run in find_runs(self.workspace.recorded_runs):

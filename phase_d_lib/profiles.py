@@ -19,6 +19,7 @@ from phase_d_lib.specs import (
     WorkloadSpec,
     parse,
 )
+from phase_d_lib.tuning.guards import Guards
 from phase_d_lib.units import GIB, KIB, MIB
 
 OptionChanges = dict[str, int | float | bool | str | None]
@@ -26,6 +27,9 @@ OptionChanges = dict[str, int | float | bool | str | None]
 ``limiter_bytes_per_s`` and ``device_limit_bytes_per_s``, where None means none."""
 
 
+SEARCHED = "searched"
+"""Name of the option set that a search found."""
+_EFFECT_RUNS = 16  # at most: each dimension of the search space, and the whole set three times
 _OTHER_REGIMES = 3  # most that any machine shows beside the scenario's own
 _LIMITS = ("limiter_bytes_per_s", "device_limit_bytes_per_s")
 
@@ -183,6 +187,12 @@ class IntegrationPlan(Window):
     drawn: int = Field(default=0, ge=0, le=200)
     """Further configurations, drawn from the design of the held-out cases by another seed."""
 
+    @property
+    def host_only(self) -> IntegrationPlan:
+        """The same with nothing but the two runs that measure the host."""
+        nothing: dict[str, Any] = {"calibration": {}, "device": None, "s_max": None, "drawn": 0}
+        return self.model_copy(update=nothing)
+
 
 class MonitoringPlan(Window):
     """One live run."""
@@ -192,21 +202,81 @@ class MonitoringPlan(Window):
     sample_period_s: float = Field(ge=0.1, le=1.0)
 
 
-class TuningPlan(Window):
-    """Paired comparison of option sets with the scenario's own."""
+class PairsPlan(Window):
+    """Option sets beside the scenario's own, in pairs."""
 
     pairs: int = Field(ge=1, le=100)
-    candidates: dict[str, OptionChanges] = Field(min_length=1)
 
 
-class ValidationPlan(Window):
+class SearchPlan(Window):
+    """Search for an option set: short runs that screen, then long ones of the best."""
+
+    duration_s: float = Field(default=20.0, gt=0, le=86_400)
+    warmup_s: float = Field(default=8.0, ge=0)
+    evaluations: int = Field(default=20, ge=2, le=1000)
+    """Runs to spend: the default's, repeats and finalists included, the pairs after it not."""
+    finalists: int = Field(default=3, ge=0, le=20)
+    """Option sets measured once more, for longer, before one is chosen; of the evaluations."""
+    finalist_s: float = Field(default=90.0, gt=0, le=86_400)
+    finalist_warmup_s: float = Field(default=20.0, ge=0)
+    simulated: int = Field(default=1024, ge=1, le=1_000_000)
+    """Option sets the model looks at before the first is measured."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> SearchPlan:
+        if self.finalist_warmup_s >= self.finalist_s:
+            raise ValueError(
+                f"finalist_warmup_s {self.finalist_warmup_s} must be below finalist_s "
+                f"{self.finalist_s}"
+            )
+        if self.finalists + 2 > self.evaluations:
+            raise ValueError(
+                f"evaluations {self.evaluations} must hold the default, one more option set and "
+                f"{self.finalists} finalists"
+            )
+        return self
+
+    @property
+    def planned_s(self) -> float:
+        """Sum of the run lengths, seconds."""
+        screened = self.evaluations - self.finalists
+        return screened * self.duration_s + self.finalists * self.finalist_s
+
+
+class TuningPlan(PairsPlan):
+    """Paired comparison of option sets with the scenario's own."""
+
+    candidates: dict[str, OptionChanges] = Field(default_factory=dict)
+    """Option sets given by name; a search measures each once, before its own."""
+    search: SearchPlan | None = None
+    """Look for the set to compare; None compares the candidates."""
+    guards: Guards
+    """What no chosen option set breaks."""
+    s_max: SMaxPlan | None = None
+    """Search for S_max of the default and of the chosen set; None leaves it out."""
+    effects: Window | None = None
+    """Runs of the chosen set without each of its options; None measures none."""
+
+    @model_validator(mode="after")
+    def _something_to_compare(self) -> TuningPlan:
+        if not self.candidates and self.search is None:
+            raise ValueError("tuning: name candidates, or plan a search, or both")
+        needed = len(self.candidates) + 1 + (self.search.finalists if self.search else 0)
+        if self.search is not None and self.search.evaluations < needed:
+            raise ValueError(
+                f"tuning.search.evaluations {self.search.evaluations} must hold the default, "
+                f"{len(self.candidates)} candidates and {self.search.finalists} finalists"
+            )
+        return self
+
+
+class ValidationPlan(PairsPlan):
     """Held-out cases and tuned-against-default pairs."""
 
     held_out: int = Field(ge=1, le=200)
     """Cases of the scenario's own regime."""
     held_out_per_regime: int = Field(default=0, ge=0, le=100)
     """Cases of each other regime this machine can show."""
-    pairs: int = Field(ge=1, le=100)
 
 
 class Profile(Frozen):
@@ -238,8 +308,8 @@ class Profile(Frozen):
                 raise ValueError(f"{name}: {error}") from None
         if self.scenario.workload.arrival.kind != "closed":
             raise ValueError("scenario.workload.arrival.kind: stages measure the closed loop only")
-        if "default" in self.tuning.candidates:
-            raise ValueError("tuning.candidates: the name 'default' is taken, choose another")
+        for taken in {"default", SEARCHED} & set(self.tuning.candidates):
+            raise ValueError(f"tuning.candidates: the name '{taken}' is taken, choose another")
         if self.monitoring.loop_s > self.monitoring.duration_s - self.monitoring.warmup_s:
             raise ValueError("monitoring.loop_s is longer than the window after the warm-up")
         if self.recorded and self.seed is None:
@@ -255,7 +325,11 @@ class Profile(Frozen):
             + one.duration_s * (len(one.calibration) + one.drawn)
             + (one.duration_s + one.s_max.budget_s if one.s_max else 0.0)
             + self.monitoring.duration_s
-            + two.duration_s * two.pairs * (len(two.candidates) + 1)
+            + (two.search.planned_s if two.search else 0.0)
+            + (2 * two.s_max.budget_s if two.s_max else 0.0)
+            + (_EFFECT_RUNS * two.effects.duration_s if two.effects else 0.0)
+            + two.duration_s * two.pairs * (1 if two.search else len(two.candidates))
+            + two.duration_s * two.pairs
             + three.duration_s * (three.held_out + 2 * three.pairs)
             + three.duration_s * _OTHER_REGIMES * three.held_out_per_regime
         )

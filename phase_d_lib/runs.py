@@ -67,6 +67,15 @@ class RunResult(Frozen):
     longest_gap_s: float
     validity: Verdict
 
+    @property
+    def write_bytes_per_user_byte(self) -> float | None:
+        """Flush plus compaction writes per user byte (without WAL); None without writes."""
+        flush, compaction = (
+            self.flush_bytes_per_user_byte,
+            self.compaction_write_bytes_per_user_byte,
+        )
+        return None if flush is None or compaction is None else flush + compaction
+
 
 class Run:
     """One run directory, read-only.

@@ -7,7 +7,6 @@ always ready; :func:`measure` finds the highest arrival rate held without a writ
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal, NamedTuple
@@ -17,7 +16,6 @@ import pandas as pd
 from pydantic import model_validator
 from scipy.special import log_expit, stdtr, stdtrit
 
-from phase_d_lib.engines import find_engine
 from phase_d_lib.engines.workload import arrival_times
 from phase_d_lib.errors import InputError
 from phase_d_lib.laboratory import Laboratory, derived_seed
@@ -419,24 +417,13 @@ def measure(
             f"arrival kind {spec.workload.arrival.kind!r}, read_fraction "
             f"{spec.workload.read_fraction}"
         )
-    single = replace(laboratory, retries=0)
+    single = replace(laboratory, retries=0, resumes=True)
 
     def trial(rate_ops_per_s: float, number: int) -> Trial:
         wanted = trial_spec(spec, rate_ops_per_s, number, plan)
-        return judge(resumed(single, wanted, plan.cool_off_s), plan.criterion)
+        return judge(single.run(wanted, cool_off_s=plan.cool_off_s), plan.criterion)
 
     return search(trial, start_ops_per_s, plan)
-
-
-def resumed(laboratory: Laboratory, spec: RunSpec, cool_off_s: float = 0.0) -> Run:
-    """Return the finished run of a spec by the engine build in use, else wait and run it."""
-    run = None if laboratory.recorded else _finished(laboratory, spec)
-    if run is None:
-        time.sleep(0.0 if laboratory.recorded else cool_off_s)
-        return laboratory.run(spec)
-    laboratory.announce(f"reusing {spec.block}, {spec.duration_s:.0f} s, repeat {spec.repeat}")
-    laboratory.used.append(run)
-    return run
 
 
 def trial_spec(spec: RunSpec, rate_ops_per_s: float, number: int, plan: SMaxPlan) -> RunSpec:
@@ -453,17 +440,6 @@ def trial_spec(spec: RunSpec, rate_ops_per_s: float, number: int, plan: SMaxPlan
         "block": block,
     }
     return RunSpec.model_validate({**spec.model_dump(), **changes})
-
-
-def _finished(laboratory: Laboratory, spec: RunSpec) -> Run | None:
-    """Return the complete, readable run of a spec by the engine build in use, or None."""
-    path = laboratory.workspace.runs / spec.run_id
-    if not all((path / file).is_file() for file in ("spec.json", "result.json", "host.json")):
-        return None
-    run = Run(path)
-    complete = run.readable and run.result is not None and run.result.status == "complete"
-    same = complete and run.host.engine_build == find_engine(spec.engine).build()
-    return run if same else None
 
 
 class Stationarity(Frozen):

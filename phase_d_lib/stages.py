@@ -27,7 +27,7 @@ from phase_d_lib.profiles import Profile, load_profile
 from phase_d_lib.report.inputs import ReportInputs, current_environment
 from phase_d_lib.runs import Run, utc_now
 from phase_d_lib.specs import digest, first_problem
-from phase_d_lib.tuning.comparison import TuningResult, compare
+from phase_d_lib.tuning.protocol import TuningResult, tune_profile
 from phase_d_lib.validation import ValidationResult, validate
 from phase_d_lib.workspace import Workspace, claim, find_workspace
 
@@ -286,7 +286,7 @@ def run_through(
     results["monitoring"] = monitor(laboratory, scenario, profile.monitoring, fleet, seed)[1]
     if last == "monitoring":
         return results
-    tuning = compare(laboratory, scenario, profile.tuning, seed, fleet)
+    tuning = tune_profile(laboratory, profile, seed, fleet)
     results["tuning"] = tuning
     if last == "tuning":
         return results

@@ -55,6 +55,11 @@ class Workspace:
         return self.root / "data" / "landscapes"
 
     @property
+    def tunings(self) -> Path:
+        """One directory a tuning."""
+        return self.root / "data" / "tuning"
+
+    @property
     def runs(self) -> Path:
         """Run directories."""
         return self.root / "data" / "runs"

@@ -16,6 +16,7 @@ from phase_d_lib.tuning.comparison import (
     compare_with_default,
     effect_of,
 )
+from phase_d_lib.tuning.guards import Guards
 from phase_d_lib.validity import Reason, Verdict
 
 SCENARIO = Scenario(workload=WorkloadSpec(), options=OptionsSpec())
@@ -23,13 +24,23 @@ VALID = Verdict(valid=True)
 STOLEN = Verdict(valid=False, reasons=(Reason(code="steal", value=0.4, limit=0.05),))
 
 
-def trial(name: str, pair: int, rate: float, verdict: Verdict = VALID) -> Trial:
+def trial(
+    name: str,
+    pair: int,
+    rate: float,
+    verdict: Verdict = VALID,
+    *,
+    held: float | None = None,
+    space: float = 1.2,
+) -> Trial:
     return Trial(
         option_set=name,
         pair=pair,
         order=0,
         run_id="0" * 16,
         put_ops_per_s=rate,
+        held_ops_per_s=rate if held is None else held,
+        space_amplification=space,
         put_latency_p999_us=None,
         stall_fraction=0.5,
         write_bytes_per_user_byte=4.0,
@@ -124,3 +135,26 @@ def test_only_a_proven_improvement_is_chosen() -> None:
     assert choose((none,)) == "default"
     assert choose((none, good)) == "b"
     assert choose(()) == "default"
+
+
+def test_a_gain_that_is_borrowed_debt_does_not_count() -> None:
+    trials = [trial("default", p, 100.0 + p) for p in range(3)]
+    trials += [trial("x", p, 150.0 + p, held=98.0) for p in range(3)]
+    result = compare_with_default("x", {}, trials, SCENARIO)
+    assert result.borrowed
+    assert result.effect == "none"
+    assert choose((result,)) == "default"
+    paid = [t.model_copy(update={"held_ops_per_s": t.put_ops_per_s}) for t in trials]
+    assert compare_with_default("x", {}, paid, SCENARIO).effect == "improved"
+
+
+def test_a_set_that_breaks_a_guard_is_never_chosen() -> None:
+    guards = Guards(memtable_bytes=4 << 20, space_amplification=1.5)
+    trials = [trial("default", p, 100.0 + p) for p in range(3)]
+    trials += [trial("x", p, 150.0 + p, space=1.6) for p in range(3)]
+    result = compare_with_default("x", {}, trials, SCENARIO, guards)
+    assert [b.guard for b in result.breaches] == ["space_amplification"]
+    assert result.effect == "improved"
+    assert choose((result,)) == "default"
+    larger = compare_with_default("x", {"write_buffer_size": 8 << 20}, (), SCENARIO, guards)
+    assert [b.guard for b in larger.breaches] == ["memtable_bytes"]

@@ -26,7 +26,7 @@ from phase_d_lib.models.base import Case, HostSpeeds, Prediction
 from phase_d_lib.models.factors import fit_factors
 from phase_d_lib.models.registry import load_models
 from phase_d_lib.monitor import describe
-from phase_d_lib.profiles import load_profile
+from phase_d_lib.profiles import OptionChanges, Profile, SearchPlan, load_profile
 from phase_d_lib.rates import Estimate
 from phase_d_lib.report import figures, wording
 from phase_d_lib.report.documents import build_documents, schema_texts, write_schemas
@@ -34,12 +34,26 @@ from phase_d_lib.report.findings import findings
 from phase_d_lib.report.inputs import ReportInputs, current_environment
 from phase_d_lib.report.objectives import objectives, samples_fraction
 from phase_d_lib.report.panels import FIGURE_NAME, six_panels
-from phase_d_lib.report.pictures import PAIRS, PREDICTIONS, SIX_PANELS, STALLS
+from phase_d_lib.report.pictures import (
+    CONVERGENCE,
+    OPTION_EFFECTS,
+    PAIRS,
+    PREDICTIONS,
+    SIX_PANELS,
+    STALLS,
+)
 from phase_d_lib.report.recommendations import recommendations
 from phase_d_lib.report.render import write_index, write_manifest, write_report
 from phase_d_lib.runs import Run
 from phase_d_lib.specs import RunSpec
-from phase_d_lib.tuning.comparison import Comparison, Trial, TuningResult
+from phase_d_lib.tuning.comparison import Comparison, Trial
+from phase_d_lib.tuning.effects import Effects, Reverted
+from phase_d_lib.tuning.guards import Breach
+from phase_d_lib.tuning.outcome import Outcome
+from phase_d_lib.tuning.protocol import TuningResult
+from phase_d_lib.tuning.scenarios import TuningScenario
+from phase_d_lib.tuning.search import Evaluation, Phase, Rejection, SearchResult
+from phase_d_lib.tuning.space import point_of
 from phase_d_lib.validation import CaseScore, ValidationResult
 from phase_d_lib.validation.behaviour import Behaviour
 from phase_d_lib.validation.scores import score_model, split_error
@@ -47,7 +61,7 @@ from phase_d_lib.validity import Reason, Verdict
 from phase_d_lib.workspace import find_workspace
 
 REPOSITORY = find_workspace(Path(__file__).parent)
-PICTURES = (STALLS, PREDICTIONS, PAIRS, SIX_PANELS)
+PICTURES = (STALLS, PREDICTIONS, CONVERGENCE, OPTION_EFFECTS, PAIRS, SIX_PANELS)
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 VALID = Verdict(valid=True, write_closure=1.0, foreign_cpu_fraction=0.01)
 SHORT = Verdict(valid=False, reasons=(Reason(code="short", value=2.0, limit=5.0),))
@@ -201,10 +215,68 @@ def make_trials(name: str) -> tuple[Trial, ...]:
     return tuple(
         Trial(
             option_set=option_set, pair=order // 2, order=order, run_id=f"{order:016x}",
-            put_ops_per_s=rate, put_latency_p999_us=1100.0, stall_fraction=0.7,
-            write_bytes_per_user_byte=3.0, verdict=VALID,
+            verdict=VALID, **measured(rate),
         )
         for order, (option_set, rate) in enumerate(rates)
+    )  # fmt: skip
+
+
+def measured(rate: float) -> dict[str, float]:
+    return {
+        "put_ops_per_s": rate, "held_ops_per_s": 0.99 * rate, "put_latency_p999_us": 1100.0,
+        "stall_fraction": 0.7, "write_bytes_per_user_byte": 3.0, "space_amplification": 1.3,
+    }  # fmt: skip
+
+
+def make_search(profile: Profile) -> SearchResult:
+    """A search of four runs, the last of which broke a guard."""
+    scenario = TuningScenario(
+        name=profile.name, description_ko="시험", scenario=profile.scenario,
+        guards=profile.tuning.guards,
+    )  # fmt: skip
+    point = point_of(profile.scenario)
+    sets: tuple[tuple[Phase, OptionChanges, float], ...] = (
+        ("default", {}, 15_000.0),
+        ("screening", {"write_buffer_size": 4 << 20}, 22_000.0),
+        ("finalist", {"write_buffer_size": 8 << 20}, 30_000.0),
+        ("screening", {"target_file_size_base": 16 << 20}, 31_000.0),
+    )
+    breach = Breach(guard="space_amplification", value=2.7, allowed=2.5)
+    return SearchResult(
+        scenario=scenario, plan=SearchPlan(evaluations=4, finalists=1), sampler="guided", seed=3,
+        evaluations=tuple(
+            Evaluation(
+                number=n, phase=phase, point=point, changes=changes, usable=True, verdict=VALID,
+                breaches=(breach,) if n == 3 else (), run_id=f"{n + 40:016x}", **measured(rate),
+            )
+            for n, (phase, changes, rate) in enumerate(sets)
+        ),
+        rejected=(
+            Rejection(
+                name="rocksdb-defaults", changes={"write_buffer_size": 64 << 20},
+                breaches=(Breach(guard="memtable_bytes", value=2.0**27, allowed=2.0**24),),
+            ),
+        ),
+        chosen={"write_buffer_size": 8 << 20}, chosen_point=point,
+    )  # fmt: skip
+
+
+def make_effects() -> Effects:
+    own = Outcome(run_id="e" * 16, verdict=VALID, **measured(30_000.0))
+    again = own.model_copy(update={"held_ops_per_s": 29_000.0})
+    return Effects(
+        tuned=(own, again, own),
+        tuned_bound="limiter",
+        reverted=(
+            Reverted(
+                run_id="f" * 16, verdict=VALID, dimension="memtable_bytes", tuned=8.0 * 2**20,
+                default=4.0 * 2**20, bound="limiter", rate_ratio=1.7, **measured(17_000.0),
+            ),
+            Reverted(
+                run_id="d" * 16, verdict=VALID, dimension="compression", tuned="lz4",
+                default="none", bound="controller", rate_ratio=0.97, **measured(30_500.0),
+            ),
+        ),
     )  # fmt: skip
 
 
@@ -254,6 +326,7 @@ def make_inputs(
     case_verdict: Verdict = VALID,
     duration_s: float = 30.0,
     confirmed_low: float = 1.8,
+    search: bool = True,
 ) -> ReportInputs:
     profile = load_profile(REPOSITORY.profiles, "quick")
     spec = profile.scenario.spec(
@@ -270,7 +343,8 @@ def make_inputs(
         tuning=TuningResult(
             factors=fit_factors(load_models(), []),
             seed=1, trials=make_trials(name), comparisons=(comparison,), chosen=name,
-            chosen_changes=comparison.changes,
+            chosen_changes=comparison.changes, search=make_search(profile) if search else None,
+            effects=make_effects() if search else None,
         ),
         validation=make_validation(name, case_verdict, confirmed_low),
         monitored_run=run.path,

@@ -185,9 +185,12 @@ def test_a_judgement_comes_with_its_value_and_rule() -> None:
 
 
 def test_every_effect_has_its_word() -> None:
-    words = {code: wording.effect(code, None).word for code in get_args(Effect)}
+    high = Estimate(value=1.4, low=1.2, high=1.6, blocks=6)
+    low = Estimate(value=1.2, low=1.05, high=1.35, blocks=6)
+    words = {code: wording.effect(code, high).word for code in get_args(Effect)}
+    assert wording.effect("improved", low).word == "낮음"
     assert words == {
-        "improved": "개선",
+        "improved": "높음",
         "none": "효과 없음",
         "worse": "악화",
         "unknown": "판정 불가",

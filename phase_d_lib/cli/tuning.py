@@ -35,6 +35,77 @@ def landscape(
     say(f"written: {file}, {len(found.rows)} of {total} runs")
 
 
+def tune(
+    profile: Annotated[
+        str, typer.Option(help="Profile that says how much is measured.")
+    ] = "standard",
+    scenario: Annotated[
+        str, typer.Option(help="Name of a file in data/scenarios.")
+    ] = "equal-budget",
+    sampler: Annotated[
+        str, typer.Option(help="Who proposes option sets: guided, random or tpe.")
+    ] = "guided",
+    calibration: Annotated[
+        Path | None, typer.Option(help="File of phase-d calibrate; default: measure U and mu.")
+    ] = None,
+    apply_cmd: Annotated[
+        str, typer.Option(help="Template of apply.sh, with {name} and {value}; never run.")
+    ] = "your-tool set {name}={value}",
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Default: go on with an unfinished one, or fresh.")
+    ] = None,
+    json: Annotated[bool, typer.Option(help="One JSON object.")] = False,
+) -> None:
+    """Search for a faster option set, prove it against the default in pairs, and hand it over."""
+    from phase_d_lib.calibration import calibrate, read_calibration
+    from phase_d_lib.deployment import Fleet
+    from phase_d_lib.laboratory import Laboratory, fresh_seed
+    from phase_d_lib.profiles import load_profile
+    from phase_d_lib.report.tuning_summary import summary_page
+    from phase_d_lib.tuning import records
+    from phase_d_lib.tuning.handover import handover
+    from phase_d_lib.tuning.protocol import make_search, tune_scenario
+    from phase_d_lib.tuning.scenarios import load_scenario
+    from phase_d_lib.workspace import claim, write_atomically
+
+    workspace = find_workspace()
+    loaded = load_profile(workspace.profiles, profile)
+    tuned = load_scenario(workspace.scenarios, scenario)
+    handover(tuned.scenario.options, {"write_buffer_size": 1}, "commands", apply_cmd)
+    asked = records.Assignment(
+        tuned=tuned, plan=loaded.tuning, sampler=sampler, seed=fresh_seed(seed)
+    )
+    folder, asked = records.open_tuning(claim(workspace.tunings), asked, seed)
+    tell(f"tuning {scenario} in {folder}")
+    laboratory = Laboratory(workspace, retries=1, announce=tell, resumes=True)
+    if calibration is None:
+        known = calibrate(laboratory, tuned.scenario, loaded.integration.host_only, asked.seed)
+    else:
+        known = read_calibration(calibration)
+    fleet = Fleet(known)
+    search = make_search(
+        laboratory, tuned, asked.plan, asked.seed, fleet, sampler, folder / records.JOURNAL
+    )
+    result = tune_scenario(laboratory, tuned, asked.plan, asked.seed, fleet, search)
+    found = records.close_tuning(folder, asked, result, apply_cmd)
+    page = summary_page(asked, result, found)
+    write_atomically(folder / "summary.ko.md", page)
+    typer.echo(found.model_dump_json() if json else page)
+
+
+def tuners(
+    scenario: Annotated[
+        str, typer.Option(help="Name of a landscape in data/landscapes.")
+    ] = "equal-budget",
+    calibration: Annotated[
+        Path | None, typer.Option(help="File of phase-d calibrate; default: measure U and mu.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=1000, help="Repeats of every tuner.")] = 20,
+    json: Annotated[bool, typer.Option(help="One JSON object.")] = False,
+) -> None:
+    """Compare tuners on a measured landscape: evaluations until each has found a good set."""
+
+
 def online(
     scenario: Annotated[
         str, typer.Option(help="Name of a file in data/scenarios.")

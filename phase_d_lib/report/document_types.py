@@ -34,6 +34,9 @@ from phase_d_lib.report.objectives import Objective
 from phase_d_lib.smax import SMaxResult
 from phase_d_lib.specs import Frozen
 from phase_d_lib.tuning.comparison import Effect, Trial
+from phase_d_lib.tuning.effects import Effects
+from phase_d_lib.tuning.guards import Breach
+from phase_d_lib.tuning.search import SearchResult
 from phase_d_lib.validation import CaseScore, ModelScore
 from phase_d_lib.validity import Verdict
 
@@ -159,11 +162,15 @@ class TuningRecord(Frozen):
 
     option_set: str
     adjustments: tuple[Adjustment, ...]
-    why: Literal["candidate_of_profile"]
+    why: Literal["candidate_of_profile", "found_by_search"]
     pairs: int
     rate_ratio: Estimate | None
+    held_ratio: Estimate | None
+    """The same of the rates without borrowed debt."""
     effect: Effect
     memtable_bytes_ratio: float
+    breaches: tuple[Breach, ...]
+    """Guards the set breaks; it is never chosen then."""
     kept: bool
     """Chosen by tuning and confirmed in validation; anything else is rolled back."""
 
@@ -183,8 +190,14 @@ class AutoTuningRecords(Document):
     records: tuple[TuningRecord, ...]
     confirmation: Confirmation | None
     """None when the default was kept."""
+    search: SearchResult | None
+    """Every option set a search measured; None: only given candidates were compared."""
     trials: tuple[Trial, ...]
     confirmation_trials: tuple[Trial, ...]
+    sustained: dict[str, SMaxResult]
+    """S_max of the default and of the chosen set; empty: not measured."""
+    effects: Effects | None
+    """The chosen set without each of its options; None: not measured."""
     factors: FactorCalibration
     """Every model factor with a place in an equation: its value, what it did, kept or not."""
 

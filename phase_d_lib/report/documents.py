@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from phase_d_lib.profiles import SEARCHED
 from phase_d_lib.report import objectives as goals
 from phase_d_lib.report.document_types import (
     DOCUMENTS,
@@ -176,9 +177,11 @@ def auto_tuning_records(inputs: ReportInputs) -> AutoTuningRecords:
                 Adjustment(option=name, from_value=default[name], to_value=value)
                 for name, value in c.changes.items()
             ),
-            why="candidate_of_profile",
+            why="found_by_search" if c.option_set == SEARCHED else "candidate_of_profile",
             pairs=c.pairs,
             rate_ratio=c.rate_ratio,
+            held_ratio=c.held_ratio,
+            breaches=c.breaches,
             effect=c.effect,
             memtable_bytes_ratio=c.memtable_bytes_ratio,
             kept=c.option_set == tuning.chosen and confirmed(inputs),
@@ -193,8 +196,11 @@ def auto_tuning_records(inputs: ReportInputs) -> AutoTuningRecords:
             if again is not None
             else None
         ),
+        search=tuning.search,
         trials=tuning.trials,
         confirmation_trials=inputs.validation.trials,
+        sustained=tuning.sustained,
+        effects=tuning.effects,
         factors=tuning.factors,
     )
 

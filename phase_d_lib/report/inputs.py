@@ -13,7 +13,7 @@ from phase_d_lib.monitor import MonitoringResult
 from phase_d_lib.profiles import Profile
 from phase_d_lib.runs import Run
 from phase_d_lib.specs import Frozen
-from phase_d_lib.tuning.comparison import TuningResult
+from phase_d_lib.tuning.protocol import TuningResult
 from phase_d_lib.validation import ValidationResult
 
 _PACKAGES = (

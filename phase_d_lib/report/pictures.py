@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from phase_d_lib.report import figures, scatter
+from phase_d_lib.report import figures, scatter, search_figures
 from phase_d_lib.report.blocks import Picture
 from phase_d_lib.report.inputs import ReportInputs
 from phase_d_lib.report.origins import monitored, run_file, tuned, validated
@@ -20,11 +20,14 @@ from phase_d_lib.report.readings import binding
 from phase_d_lib.report.sources import attribute, plain
 from phase_d_lib.report.wording import binding as binding_name
 from phase_d_lib.runs import Run
+from phase_d_lib.tuning.protocol import TuningResult
 
 SIX_PANELS = Path(FIGURE_NAME).stem
 STALLS = "stall_timeline"
 PREDICTIONS = "predicted_vs_measured"
 PAIRS = "paired_rates"
+CONVERGENCE = "search_convergence"
+OPTION_EFFECTS = "option_effects"
 _DPI = 120
 _PANELS_ALT = "QPS 추세, 지연시간 추세, 시스템 자원, 입출력과 컴팩션, 예측 대 실측, 분포"
 
@@ -65,6 +68,11 @@ def draw(inputs: ReportInputs, run: Run, folder: Path) -> Gallery:
         PAIRS: lambda: figures.paired_rates(trials),
         SIX_PANELS: lambda: six_panels(inputs, run),
     }
+    search, effects = inputs.tuning.search, inputs.tuning.effects
+    if search is not None:
+        drawings[CONVERGENCE] = lambda: search_figures.convergence(search)
+    if effects is not None:
+        drawings[OPTION_EFFECTS] = lambda: search_figures.option_effects(effects)
     files = [file for name in shown for file in _save(drawings[name], folder / name)]
     return Gallery(shown, tuple(files))
 
@@ -93,6 +101,7 @@ def captions(inputs: ReportInputs, run: Run) -> tuple[Picture, ...]:
             "실측이 같습니다",
             share=0.66,
         ),
+        *_of_search(inputs.tuning),
         Picture(
             PAIRS,
             figures.PAIR_QUESTION,
@@ -109,6 +118,27 @@ def captions(inputs: ReportInputs, run: Run) -> tuple[Picture, ...]:
             turned=True,
         ),
     )  # fmt: skip
+
+
+def _of_search(tuning: TuningResult) -> Iterator[Picture]:
+    if tuning.search is not None:
+        yield Picture(
+            CONVERGENCE,
+            search_figures.CONVERGENCE_QUESTION,
+            attribute(search_figures.convergence_answer(tuning.search), tuned("search")),
+            "가로축은 평가의 순서, 세로축은 기본값 대비 처리율이며 계단 선은 그때까지의 "
+            "최고입니다. 빈 점은 무효한 실행입니다",
+            share=0.75,
+        )
+    if tuning.effects is not None:
+        yield Picture(
+            OPTION_EFFECTS,
+            search_figures.EFFECT_QUESTION,
+            attribute(search_figures.effect_answer(tuning.effects), tuned("effects")),
+            "옵션 하나를 기본값으로 되돌린 실행과 견준 처리율의 비를 막대로, 같은 조합을 다시 잰 "
+            "폭을 띠로 그렸습니다",
+            share=0.75,
+        )
 
 
 def _save(draw_one: Callable[[], Figure], stem: Path) -> list[Path]:

@@ -211,6 +211,8 @@ def _s_max(inputs: ReportInputs) -> Iterator[Finding]:
 
 def _search(inputs: ReportInputs) -> Iterator[Finding]:
     tried = len(inputs.tuning.comparisons)
+    if inputs.tuning.search is not None:
+        return
     yield Finding(
         rule_id="search_options",
         kind="future",

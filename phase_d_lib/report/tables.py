@@ -18,6 +18,8 @@ from phase_d_lib.models.base import Prediction
 from phase_d_lib.monitor import Anomaly, ChangePoint, Loop, MonitoringResult, Trend
 from phase_d_lib.rates import Estimate
 from phase_d_lib.tuning.comparison import Comparison, Trial
+from phase_d_lib.tuning.effects import Effects
+from phase_d_lib.tuning.search import SearchResult
 from phase_d_lib.validation import CaseScore, ModelScore
 from phase_d_lib.validity import Verdict
 
@@ -125,6 +127,28 @@ def trial_table(trials: Sequence[Trial]) -> pd.DataFrame:
     )
 
 
+def evaluation_table(search: SearchResult) -> pd.DataFrame:
+    """One row a run of the search, in the order they ran."""
+    left_out = {"verdict", "point", "breaches"}
+    return pd.DataFrame(
+        {
+            **e.model_dump(exclude=left_out),
+            "validity": _verdict(e.verdict),
+            "breaches": "; ".join(map(str, e.breaches)),
+        }
+        for e in search.evaluations
+    )
+
+
+def effect_table(effects: Effects) -> pd.DataFrame:
+    """One row a dimension set back to the default: what it does, what held the run back."""
+    columns = [
+        "dimension", "default", "tuned", "rate_ratio", "held_ops_per_s",
+        "write_bytes_per_user_byte", "stall_fraction", "bound",
+    ]  # fmt: skip
+    return _models(effects.reverted, columns)
+
+
 def comparison_table(comparisons: Sequence[Comparison]) -> pd.DataFrame:
     """One row an option set against the default."""
     return pd.DataFrame(
@@ -132,7 +156,9 @@ def comparison_table(comparisons: Sequence[Comparison]) -> pd.DataFrame:
             "option_set": c.option_set,
             "pairs": c.pairs,
             **_estimate(c.rate_ratio, "rate_ratio"),
+            **_estimate(c.held_ratio, "held_ratio"),
             "effect": c.effect,
+            "breaches": "; ".join(map(str, c.breaches)),
             "memtable_bytes_ratio": c.memtable_bytes_ratio,
             "changes": c.changes,
         }

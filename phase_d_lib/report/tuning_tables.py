@@ -5,6 +5,7 @@ from __future__ import annotations
 from statistics import mean, stdev
 
 from phase_d_lib.models.factors import FittedFactor
+from phase_d_lib.profiles import OptionChanges
 from phase_d_lib.report.blocks import Table, row
 from phase_d_lib.report.inputs import ReportInputs
 from phase_d_lib.report.objectives import Objective
@@ -17,17 +18,22 @@ from phase_d_lib.report.quantities import (
     option_value,
     percent,
     puts_per_s,
+    rate,
     ratio,
 )
 from phase_d_lib.report.readings import confirmation_source, confirmed
 from phase_d_lib.report.wording import (
     FACTOR_PLACES,
     FACTOR_STATUSES,
+    TUNING_BOUNDS,
     effect,
     factor_stability,
     goal,
 )
 from phase_d_lib.tuning.comparison import Comparison, Trial
+from phase_d_lib.tuning.effects import Effects
+from phase_d_lib.tuning.protocol import TuningResult
+from phase_d_lib.tuning.search import Evaluation, SearchResult
 
 
 def objective_table(judged: tuple[Objective, ...]) -> Table:
@@ -109,6 +115,88 @@ def trial_table(trials: tuple[Trial, ...], *, confirming: bool = False) -> Table
     ]
     caption = "검증에서 새로 잰 쌍의 실행" if confirming else "튜닝 실행"
     return Table.of("순서>|옵션 조합|쌍>|처리율>|p99.9>|정체 시간>|WA>|유효성", rows, caption)
+
+
+def evaluation_table(search: SearchResult) -> Table:
+    """Every run of the search in the order it ran."""
+    base = search.default_ops_per_s
+    rows = [
+        row(
+            tuned(f"search/evaluations/{n}", e.run_id),
+            count(e.number + 1),
+            _PHASES[e.phase],
+            changed_options(e.changes),
+            puts_per_s(e.put_ops_per_s),
+            factor(e.held_ops_per_s / base if base else None),
+            duration_us(e.put_latency_p999_us),
+            percent(e.stall_fraction),
+            factor(e.write_bytes_per_user_byte),
+            _standing(e),
+        )
+        for n, e in enumerate(search.evaluations)
+    ]
+    return Table.of(
+        "순서>|단계|기본값과 다른 옵션|처리율>|기본값 대비>|p99.9>|정체 시간>|WA>|처리",
+        rows,
+        "탐색에서 잰 옵션 조합",
+    )
+
+
+_PHASES = {"default": "기본값", "candidate": "프리셋", "screening": "선별", "finalist": "결선"}
+
+
+def _standing(evaluation: Evaluation) -> str:
+    if evaluation.breaches:
+        return "제약 위반"
+    return "사용" if evaluation.usable else "무효"
+
+
+def changed_options(changes: OptionChanges) -> str:
+    """Options of a set and their values, the names as code."""
+    return ", ".join(f"`{name}` {option_value(name, value)}" for name, value in changes.items())
+
+
+def option_effect_table(effects: Effects) -> Table:
+    """The chosen set without each of its dimensions: effect, amplification, what bound."""
+    own = effects.tuned[0]
+    rows = [
+        row(
+            tuned(f"effects/reverted/{n}", r.run_id),
+            f"`{r.dimension}`",
+            option_value(_unit_of(r.dimension), r.default),
+            option_value(_unit_of(r.dimension), r.tuned),
+            f"{factor(r.rate_ratio)}배" if r.rate_ratio else ABSENT,
+            f"{factor(r.write_bytes_per_user_byte)} → {factor(own.write_bytes_per_user_byte)}",
+            f"{percent(r.stall_fraction)} → {percent(own.stall_fraction)}",
+            f"{TUNING_BOUNDS[r.bound]} → {TUNING_BOUNDS[effects.tuned_bound]}",
+        )
+        for n, r in enumerate(effects.reverted)
+    ]
+    return Table.of(
+        "차원|기본값>|튜닝값>|효과>|WA>|정체 시간>|막은 것", rows, "옵션 하나하나의 측정한 효과"
+    )
+
+
+def _unit_of(dimension: str) -> str:
+    return "write_buffer_size" if dimension == "memtable_bytes" else dimension
+
+
+def sustained_table(tuning: TuningResult) -> Table:
+    """S_max of the default and of the chosen set."""
+    rows = [
+        row(
+            tuned(f"sustained/{name}"),
+            f"`{name}`",
+            rate(found.s_max_ops_per_s),
+            puts_per_s(found.highest_held_ops_per_s),
+            puts_per_s(found.lowest_failed_ops_per_s),
+            count(len(found.trials)),
+        )
+        for name, found in tuning.sustained.items()
+    ]
+    return Table.of(
+        "옵션 조합|S_max>|버틴 최고>|버티지 못한 최저>|시험>", rows, "개방형 부하로 잰 S_max"
+    )
 
 
 def fitted_factor_table(inputs: ReportInputs) -> Table:

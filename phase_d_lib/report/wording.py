@@ -27,6 +27,8 @@ ACCURACY_LIMIT_FRACTION = 0.10
 """Median error up to which a model's accuracy is called high."""
 AGREEMENT_LIMIT_FRACTION = 0.10
 """Spread of the models' predictions up to which their agreement is called high."""
+HIGH_GAIN = 1.15
+"""Lower end of the interval of tuned over default from which on the effect is called high."""
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,16 @@ def agreement(predicted_ops_per_s: list[float]) -> Judgement:
 
 
 def effect(code: Effect, rate_ratio: Estimate | None) -> Judgement:
-    """개선, 효과 없음, 악화 by the place of the 95 % interval; 판정 불가 without one."""
+    """높음, 낮음, 효과 없음, 악화 by the place of the 95 % interval; 판정 불가 without one."""
     word, rule = _EFFECTS[code]
+    if code == "improved" and not is_high(rate_ratio):
+        word, rule = "낮음", f"신뢰구간 전체가 1보다 크고 아래 끝이 {HIGH_GAIN:g} 미만"
     return Judgement(word, "유효한 쌍 없음" if rate_ratio is None else ratio(rate_ratio), rule)
+
+
+def is_high(rate_ratio: Estimate | None) -> bool:
+    """Whether the whole interval of a gain lies above what counts as high."""
+    return rate_ratio is not None and rate_ratio.low is not None and rate_ratio.low >= HIGH_GAIN
 
 
 def goal(met: bool) -> str:
@@ -107,7 +116,7 @@ def goal(met: bool) -> str:
 
 
 _EFFECTS = {
-    "improved": ("개선", "신뢰구간 전체가 1보다 큼"),
+    "improved": ("높음", f"신뢰구간의 아래 끝이 {HIGH_GAIN:g} 이상"),
     "none": ("효과 없음", "신뢰구간이 1을 포함"),
     "worse": ("악화", "신뢰구간 전체가 1보다 작음"),
     "unknown": ("판정 불가", "신뢰구간을 구하려면 유효한 쌍이 둘 이상 필요"),
@@ -348,6 +357,12 @@ def longest_stall(stall: StallShare | None) -> str:
     return f"가장 긴 원인은 {with_particle(name, '으로/로')} {seconds(stall.seconds)}입니다"
 
 
+TUNING_BOUNDS = {
+    "foreground": "쓰기 스레드",
+    "limiter": "속도 제한기의 바이트",
+    "controller": "쓰기 컨트롤러",
+}
+"""What held a run of tuning back, as measured."""
 FACTOR_PLACES = {
     "wa_factor": "컴팩션 쓰기 증폭",
     "flush_factor": "플러시 쓰기 증폭",

@@ -2,38 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Literal
 
 import numpy as np
 from scipy.special import stdtrit
 
 from phase_d_lib.calibration import DEFAULT
-from phase_d_lib.deployment import Fleet
 from phase_d_lib.laboratory import Laboratory, derived_seed
-from phase_d_lib.models.factors import FactorCalibration
-from phase_d_lib.profiles import OptionChanges, Scenario, TuningPlan
+from phase_d_lib.profiles import OptionChanges, PairsPlan, Scenario
 from phase_d_lib.rates import Estimate
-from phase_d_lib.runs import Run
 from phase_d_lib.specs import Frozen
-from phase_d_lib.validity import Verdict
+from phase_d_lib.tuning.guards import Breach, Guards, memtable_bytes
+from phase_d_lib.tuning.outcome import Outcome, outcome
 
 Effect = Literal["improved", "none", "worse", "unknown"]
 
 
-class Trial(Frozen):
-    """One run of one option set."""
+class Trial(Outcome):
+    """One run of one option set within a pair."""
 
     option_set: str
     pair: int
     order: int
     """Position in the whole sequence, from 0."""
-    run_id: str
-    put_ops_per_s: float
-    put_latency_p999_us: float | None
-    stall_fraction: float
-    write_bytes_per_user_byte: float | None
-    verdict: Verdict
 
 
 class Comparison(Frozen):
@@ -44,113 +37,87 @@ class Comparison(Frozen):
     pairs: int
     rate_ratio: Estimate | None
     """Geometric mean of rate / default rate inside pairs (:func:`block_ratio`)."""
+    held_ratio: Estimate | None = None
+    """The same of the rates without borrowed debt."""
     effect: Effect
     memtable_bytes_ratio: float
     """Memtable memory allowed, over the default's: a gain may be bought with memory."""
+    breaches: tuple[Breach, ...] = ()
+    """Guards the option set breaks, as set or as measured; such a set is never chosen."""
+
+    @property
+    def borrowed(self) -> bool:
+        """Whether it is faster only by compaction debt that it leaves behind."""
+        rate, held = self.rate_ratio, self.held_ratio
+        return bool(rate and rate.low and rate.low > 1.0 and held and held.value <= 1.0)
 
 
-class TuningResult(Frozen):
-    """The whole comparison."""
-
-    seed: int
-    trials: tuple[Trial, ...]
-    comparisons: tuple[Comparison, ...]
-    chosen: str
-    """Name of the option set to use; ``default`` when nothing improved."""
-    chosen_changes: OptionChanges
-    factors: FactorCalibration = FactorCalibration()
-    """Factors of the models, fitted on the calibration."""
-
-
-def compare(
-    laboratory: Laboratory, scenario: Scenario, plan: TuningPlan, seed: int, fleet: Fleet
-) -> TuningResult:
-    """Run the default and every candidate once per pair, each pair in reversed order.
-
-    Every run starts from a clone of the tree loaded with the default options. The factors of the
-    fleet's models are fitted beside.
-    """
-    names = [DEFAULT, *plan.candidates]
-    trials: list[Trial] = []
-    for pair in range(plan.pairs):
-        for name in names if pair % 2 == 0 else reversed(names):
-            changes = plan.candidates.get(name, {})
-            run = paired_run(laboratory, scenario, plan, changes, f"tuning/{name}", pair, seed)
-            trials.append(as_trial(name, pair, len(trials), run))
-    comparisons = tuple(
-        compare_with_default(name, changes, trials, scenario)
-        for name, changes in plan.candidates.items()
-    )
-    chosen = choose(comparisons)
-    return TuningResult(
-        seed=seed,
-        trials=tuple(trials),
-        comparisons=comparisons,
-        chosen=chosen,
-        chosen_changes=plan.candidates.get(chosen, {}),
-        factors=fleet.calibrate_factors(),
-    )
-
-
-def paired_run(
+def run_pairs(
     laboratory: Laboratory,
     scenario: Scenario,
-    window: TuningPlan,
-    changes: OptionChanges,
+    plan: PairsPlan,
+    candidates: Mapping[str, OptionChanges],
     block: str,
-    pair: int,
     seed: int,
-) -> Run:
-    """Run one option set from the default's tree; both sides of a pair share keys and arrivals."""
-    spec = scenario.spec(
-        changes,
-        duration_s=window.duration_s,
-        warmup_s=window.warmup_s,
-        seed=derived_seed(seed, "pair", pair),
-        repeat=pair,
-        block=block,
-        base_options=scenario.options,
-    )
-    return laboratory.run(spec)
+) -> tuple[Trial, ...]:
+    """Run the default and every candidate once a pair, every second pair in reversed order.
 
+    All start from a clone of the tree loaded with the default options; the runs of a pair share
+    keys and arrivals.
 
-def as_trial(name: str, pair: int, order: int, run: Run) -> Trial:
-    """Condense a finished run."""
-    result = run.result
-    if result is None:
-        raise ValueError(f"run {run.spec.run_id} is not finished")
-    parts = (result.flush_bytes_per_user_byte, result.compaction_write_bytes_per_user_byte)
-    return Trial(
-        option_set=name,
-        pair=pair,
-        order=order,
-        run_id=run.spec.run_id,
-        put_ops_per_s=result.put_rate_ops_per_s.value,
-        put_latency_p999_us=result.put_latency_us["p999"],
-        stall_fraction=result.stall_fraction,
-        write_bytes_per_user_byte=None if None in parts else sum(p for p in parts if p is not None),
-        verdict=result.validity,
-    )
+    Parameters
+    ----------
+    block : str
+        First part of the runs' block names.
+    """
+    trials: list[Trial] = []
+    names = [DEFAULT, *candidates]
+    for pair in range(plan.pairs):
+        for name in names if pair % 2 == 0 else reversed(names):
+            spec = scenario.spec(
+                candidates.get(name, {}),
+                duration_s=plan.duration_s,
+                warmup_s=plan.warmup_s,
+                seed=derived_seed(seed, "pair", pair),
+                repeat=pair,
+                block=f"{block}/{name}",
+                base_options=scenario.options,
+            )
+            found = outcome(laboratory.run(spec))
+            trials.append(Trial(option_set=name, pair=pair, order=len(trials), **found))
+    return tuple(trials)
 
 
 def compare_with_default(
-    name: str, changes: OptionChanges, trials: Sequence[Trial], scenario: Scenario
+    name: str,
+    changes: OptionChanges,
+    trials: Sequence[Trial],
+    scenario: Scenario,
+    guards: Guards | None = None,
 ) -> Comparison:
     """Ratio of one option set to the default over the pairs in which both runs are valid."""
+    spec = scenario.spec(changes)
+    own = [trial for trial in trials if trial.option_set == name and trial.verdict.valid]
+    space = fmean([trial.space_amplification for trial in own]) if own else None
     ratio = block_ratio(trials, name)
-    options, default = scenario.spec(changes).options, scenario.options
-    memory = options.write_buffer_size * options.max_write_buffer_number
-    return Comparison(
+    found = Comparison(
         option_set=name,
         changes=changes,
         pairs=ratio.blocks if ratio else 0,
         rate_ratio=ratio,
+        held_ratio=block_ratio(trials, name, rate="held_ops_per_s"),
         effect=effect_of(ratio),
-        memtable_bytes_ratio=memory / (default.write_buffer_size * default.max_write_buffer_number),
+        memtable_bytes_ratio=memtable_bytes(spec.options) / memtable_bytes(scenario.options),
+        breaches=guards.breaches(spec, scenario.workload, space) if guards else (),
     )
+    return found.model_copy(update={"effect": "none"}) if found.borrowed else found
 
 
-def block_ratio(trials: Sequence[Trial], name: str) -> Estimate | None:
+def block_ratio(
+    trials: Sequence[Trial],
+    name: str,
+    rate: Literal["put_ops_per_s", "held_ops_per_s"] = "put_ops_per_s",
+) -> Estimate | None:
     """Geometric mean of rate over the default's rate inside pairs, with a 95 % interval.
 
     A randomised block design on log rates: each pair is a block, each option set a treatment. The
@@ -159,7 +126,7 @@ def block_ratio(trials: Sequence[Trial], name: str) -> Estimate | None:
     is the paired t interval. A single block, or no degree of freedom, gives no interval.
     Source: Montgomery, Design and Analysis of Experiments, ch. 4.
     """
-    rates = {(t.option_set, t.pair): np.log(t.put_ops_per_s) for t in trials if t.verdict.valid}
+    rates = {(t.option_set, t.pair): np.log(getattr(t, rate)) for t in trials if t.verdict.valid}
     both = [p for p in sorted({t.pair for t in trials}) if {(name, p), (DEFAULT, p)} <= set(rates)]
     if not both:
         return None
@@ -195,8 +162,10 @@ def effect_of(ratio: Estimate | None) -> Effect:
 
 
 def choose(comparisons: tuple[Comparison, ...]) -> str:
-    """Pick the improved set with the highest ratio, or the default."""
-    improved = [c for c in comparisons if c.effect == "improved" and c.rate_ratio is not None]
+    """Pick the improved set with the highest ratio that breaks no guard, or the default."""
+    improved = [
+        c for c in comparisons if c.effect == "improved" and c.rate_ratio and not c.breaches
+    ]
     if not improved:
         return DEFAULT
     return max(improved, key=lambda c: c.rate_ratio.value if c.rate_ratio else 0.0).option_set

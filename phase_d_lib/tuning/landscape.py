@@ -62,6 +62,11 @@ class LandscapeRow(Frozen):
     rocksdb: str | None
     started_at: str
 
+    @property
+    def spoiled(self) -> bool:
+        """Whether the host lost it to others; a tree that still grows is what it is."""
+        return any(words in self.reasons for words in ("CPU steal", "other processes"))
+
 
 class Landscape(Frozen):
     """Everything measured so far."""
@@ -72,8 +77,8 @@ class Landscape(Frozen):
 
     @property
     def missing(self) -> list[tuple[int, int]]:
-        """(repeat, configuration) not measured yet; every second repeat in reverse order."""
-        done = {(row.repeat, row.configuration) for row in self.rows}
+        """(repeat, configuration) to measure; every second repeat in reverse order."""
+        done = {(row.repeat, row.configuration) for row in self.rows if not row.spoiled}
         count = self.plan.configurations + 1
         order = [
             (repeat, number if repeat % 2 == 0 else count - 1 - number)
@@ -129,7 +134,7 @@ def measure_landscape(
     """Measure missing rows for at most `sitting_s` seconds; write the file after each.
 
     Every run starts from a clone of the settled tree of the default options. One that lost the
-    CPU to others is run once more.
+    CPU to others is run once more, and again in the next sitting.
 
     Raises
     ------
@@ -159,7 +164,8 @@ def measure_landscape(
         if run.result is not None and run.result.validity.blocked_by("steal", "foreign"):
             run = laboratory.run(spec)
         row = landscape_row(run, number, design[number])
-        found = found.model_copy(update={"rows": (*found.rows, row)})
+        others = [r for r in found.rows if (r.repeat, r.configuration) != (repeat, number)]
+        found = found.model_copy(update={"rows": (*others, row)})
         write_landscape(file, found)
     return found
 
@@ -169,7 +175,6 @@ def landscape_row(run: Run, number: int, changes: OptionChanges) -> LandscapeRow
     result = run.result
     if result is None:
         raise ValueError(f"run {run.spec.run_id} is not finished")
-    parts = (result.flush_bytes_per_user_byte, result.compaction_write_bytes_per_user_byte)
     gauges = {
         "l0_files": "l0_files",
         "pending_compaction_bytes": "pending_bytes",
@@ -188,7 +193,7 @@ def landscape_row(run: Run, number: int, changes: OptionChanges) -> LandscapeRow
         put_ops_per_s=result.put_rate_ops_per_s.value,
         put_latency_p999_us=result.put_latency_us["p999"],
         stall_fraction=result.stall_fraction,
-        write_bytes_per_user_byte=None if None in parts else sum(p for p in parts if p is not None),
+        write_bytes_per_user_byte=result.write_bytes_per_user_byte,
         space_amplification=space_amplification(run),
         memtable_bytes=memtable_bytes(run.spec.options),
         steal_fraction=result.steal_fraction,

@@ -9,15 +9,14 @@ from phase_d_lib.laboratory import Laboratory, derived_seed
 from phase_d_lib.ledger import ledger_of
 from phase_d_lib.models.base import Case, Prediction, PutRateModel, answer
 from phase_d_lib.models.regimes import REGIMES, Regime
-from phase_d_lib.profiles import OptionChanges, Scenario, TuningPlan, ValidationPlan
+from phase_d_lib.profiles import OptionChanges, Scenario, ValidationPlan
 from phase_d_lib.runs import Run
 from phase_d_lib.specs import Frozen
 from phase_d_lib.tuning.comparison import (
     Comparison,
     Trial,
-    as_trial,
     compare_with_default,
-    paired_run,
+    run_pairs,
 )
 from phase_d_lib.validation.baselines import BASELINES, baselines
 from phase_d_lib.validation.behaviour import behaviour
@@ -62,8 +61,11 @@ def validate(
         score_case(laboratory, scenario, plan, fleet, name, changes, regime, seed)
         for name, (regime, changes) in drawn.items()
     )
-    trials = tuned_trials(laboratory, scenario, plan, tuned, seed)
     name, changes = tuned
+    trials: tuple[Trial, ...] = ()
+    if name != DEFAULT:
+        fresh = derived_seed(seed, "tuned")
+        trials = run_pairs(laboratory, scenario, plan, {name: changes}, "validation", fresh)
     own = [case for case in cases if case.drawn_for is None]
     seen = {case.behaviour.regime for case in cases if case.verdict.valid}
     return ValidationResult(
@@ -74,9 +76,7 @@ def validate(
         baselines=tuple(score_model(row, own) for row in BASELINES),
         every_score=tuple(score_model(row, cases) for row in (*fleet.models, *BASELINES)),
         trials=trials,
-        tuned=(
-            None if name == DEFAULT else compare_with_default(name, changes, list(trials), scenario)
-        ),
+        tuned=(None if name == DEFAULT else compare_with_default(name, changes, trials, scenario)),
     )
 
 
@@ -163,38 +163,3 @@ def closure(model: PutRateModel, given: Case) -> Prediction:
     if model.simulates:
         return Prediction(model=model.name, refused="amplification: this model simulates its own")
     return answer(model, given, bare=True)
-
-
-def tuned_trials(
-    laboratory: Laboratory,
-    scenario: Scenario,
-    plan: ValidationPlan,
-    tuned: tuple[str, OptionChanges],
-    seed: int,
-) -> tuple[Trial, ...]:
-    """Measure tuned and default in ABBA order, fresh runs; nothing to do for the default."""
-    name, changes = tuned
-    if name == DEFAULT:
-        return ()
-    window = TuningPlan(
-        duration_s=plan.duration_s,
-        warmup_s=plan.warmup_s,
-        pairs=plan.pairs,
-        candidates={name: changes},
-    )
-    trials: list[Trial] = []
-    for pair in range(plan.pairs):
-        order = (DEFAULT, name) if pair % 2 == 0 else (name, DEFAULT)
-        for side in order:
-            chosen = changes if side == name else {}
-            run = paired_run(
-                laboratory,
-                scenario,
-                window,
-                chosen,
-                f"validation/{side}",
-                pair,
-                derived_seed(seed, "tuned"),
-            )
-            trials.append(as_trial(side, pair, len(trials), run))
-    return tuple(trials)

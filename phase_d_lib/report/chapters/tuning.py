@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from phase_d_lib.report.blocks import Block, Heading, ItemList, Paragraph, items
 from phase_d_lib.report.inputs import ReportInputs
 from phase_d_lib.report.origins import tuned
-from phase_d_lib.report.pictures import PAIRS, Gallery
-from phase_d_lib.report.quantities import count
+from phase_d_lib.report.pictures import CONVERGENCE, OPTION_EFFECTS, PAIRS, Gallery
+from phase_d_lib.report.quantities import count, seconds, size
 from phase_d_lib.report.readings import chosen_comparison, chosen_source, confirmation_source
 from phase_d_lib.report.sources import Source, attribute, rule
 from phase_d_lib.report.tuning_tables import (
     adjustment_table,
     effect_table,
+    evaluation_table,
     factor_table,
     fitted_factor_table,
+    option_effect_table,
+    sustained_table,
     trial_table,
 )
 from phase_d_lib.report.wording import Judgement, effect, factor_stability
@@ -27,8 +30,10 @@ def blocks(inputs: ReportInputs, gallery: Gallery) -> Iterator[Block]:
     yield Heading(2, "자동 튜닝 분석 결과")
     yield Heading(3, "튜닝 통계")
     yield _statistics(inputs)
+    yield from _searched(inputs, gallery)
     yield Heading(3, "파라미터 변화 분석")
     yield adjustment_table(inputs)
+    yield from _each_option(inputs, gallery)
     yield from _fitted(inputs)
     yield from _factors(inputs)
     yield Heading(3, "튜닝 효과성")
@@ -38,6 +43,8 @@ def blocks(inputs: ReportInputs, gallery: Gallery) -> Iterator[Block]:
     yield trial_table(inputs.tuning.trials)
     if inputs.validation.trials:
         yield trial_table(inputs.validation.trials, confirming=True)
+    if inputs.tuning.sustained:
+        yield sustained_table(inputs.tuning)
 
 
 def tuned_runs(inputs: ReportInputs) -> str:
@@ -76,6 +83,45 @@ def _statistics(inputs: ReportInputs) -> ItemList:
         ("비교한 옵션 조합", attribute(sets, tuned("records"))),
         ("조정된 파라미터", attribute(parameters, tuned("records"))),
     )
+
+
+def _searched(inputs: ReportInputs, gallery: Gallery) -> Iterator[Block]:
+    search = inputs.tuning.search
+    if search is None:
+        yield Paragraph("정해 둔 후보만 비교했고 옵션 공간을 탐색하지 않았습니다.")
+        return
+    guards, plan = search.scenario.guards, search.plan
+    limits = (
+        f"멤테이블 메모리 {size(guards.memtable_bytes)}, 공간 증폭 {guards.space_amplification:g}, "
+        f"백그라운드 작업 {count(guards.background_jobs)}개를 넘지 않고 WAL을 끄지 않습니다"
+    )
+    spent = attribute(f"{count(len(search.evaluations))}회", tuned("search/evaluations"))
+    refused = attribute(f"{count(len(search.rejected))}개", tuned("search/rejected"))
+    broken = attribute(f"{count(search.guards_broken)}개", tuned("search/evaluations"))
+    yield Paragraph(
+        f"모델이 먼저 고른 옵션 조합을 {seconds(plan.duration_s)}씩 재고, 가장 좋은 조합은 "
+        f"{seconds(plan.finalist_s)} 동안 다시 쟀습니다. 모든 실행은 기본값으로 적재한 같은 트리의 "
+        f"복제본에서 시작합니다. 제약: {limits}."
+    )
+    yield items(
+        ("측정한 조합", f"{spent}(기본값과 되풀이 포함)"),
+        ("재기 전에 거른 조합", refused),
+        ("재어 보니 제약을 어긴 조합", broken),
+    )
+    yield gallery.place(CONVERGENCE)
+    yield evaluation_table(search)
+
+
+def _each_option(inputs: ReportInputs, gallery: Gallery) -> Iterator[Block]:
+    effects = inputs.tuning.effects
+    if effects is None:
+        return
+    yield Paragraph(
+        "고른 조합에서 옵션을 하나씩만 기본값으로 되돌려 다시 쟀습니다. 되돌렸을 때 느려진 만큼이 "
+        "그 옵션의 효과이며, 같은 조합을 다시 잰 폭보다 작은 효과는 잡음과 구별되지 않습니다."
+    )
+    yield gallery.place(OPTION_EFFECTS)
+    yield option_effect_table(effects)
 
 
 def _fitted(inputs: ReportInputs) -> Iterator[Block]:
