@@ -35,7 +35,10 @@ from phase_d_lib.report.inputs import ReportInputs, current_environment
 from phase_d_lib.report.objectives import objectives, samples_fraction
 from phase_d_lib.report.panels import FIGURE_NAME, six_panels
 from phase_d_lib.report.pictures import (
+    BOUNDS,
     CONVERGENCE,
+    LATENCY,
+    LEVELS,
     OPTION_EFFECTS,
     PAIRS,
     PREDICTIONS,
@@ -61,7 +64,17 @@ from phase_d_lib.validity import Reason, Verdict
 from phase_d_lib.workspace import find_workspace
 
 REPOSITORY = find_workspace(Path(__file__).parent)
-PICTURES = (STALLS, PREDICTIONS, CONVERGENCE, OPTION_EFFECTS, PAIRS, SIX_PANELS)
+PICTURES = (
+    LATENCY,
+    STALLS,
+    LEVELS,
+    BOUNDS,
+    PREDICTIONS,
+    CONVERGENCE,
+    OPTION_EFFECTS,
+    PAIRS,
+    SIX_PANELS,
+)
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 VALID = Verdict(valid=True, write_closure=1.0, foreign_cpu_fraction=0.01)
 SHORT = Verdict(valid=False, reasons=(Reason(code="short", value=2.0, limit=5.0),))
@@ -362,7 +375,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> ReportInputs:
 def report(inputs: ReportInputs, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("report")
     files = write_report(inputs, folder)
-    assert sorted(files) == sorted(folder.iterdir())
+    assert sorted(files) == sorted(f for f in folder.rglob("*") if f.is_file())
     return folder
 
 

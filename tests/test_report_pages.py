@@ -21,6 +21,7 @@ from matplotlib.ft2font import FT2Font
 
 from phase_d_lib.report import look
 from phase_d_lib.report.blocks import Box, Document, Item, Table, texts
+from phase_d_lib.report.booktabs import latex_table, latex_tables
 from phase_d_lib.report.chapters import report_document
 from phase_d_lib.report.columns import LANDSCAPE_PT, PORTRAIT_PT, fit
 from phase_d_lib.report.html_page import html_report
@@ -227,6 +228,22 @@ def test_text_never_becomes_typst(tmp_path: Path, text: str) -> None:
     assert pdf_report(document, tmp_path, MADE_AT).startswith(b"%PDF")
     assert literal(text).startswith('"')
     assert literal(text).endswith('"')
+
+
+def test_every_captioned_table_is_there_for_a_paper(document: Document) -> None:
+    found = dict(latex_tables(document))
+    captioned = [b for b in document.blocks if isinstance(b, Table) and b.caption and b.rows]
+    assert len(found) == len(captioned) > 10
+    for text in found.values():
+        body = text.partition("\\midrule")[2].partition("\\bottomrule")[0].strip().splitlines()
+        columns = re.search(r"begin\{tabular\}\{([lr]+)\}", text)
+        assert columns
+        for line in body:
+            assert len(re.findall(r"(?<!\\)&", line)) == len(columns[1]) - 1
+    hostile = Table.of("a_b | c>", [("5 % & \\x{y} $z$", "`write_buffer_size` 1")], "50 %")
+    text = latex_table(hostile)
+    assert r"5 \% \& \textbackslash{}x\{y\} \$z\$ & \texttt{write\_buffer\_size} 1 \\" in text
+    assert r"\caption{50 \%}" in text
 
 
 def test_a_gallery_names_its_files(inputs: ReportInputs, folder: Path) -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib import font_manager
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter
 
 from phase_d_lib.errors import InputError
@@ -108,6 +109,17 @@ def thousands(axes: Axes, which: str = "y") -> None:
     """Write the ticks of an axis with thousands separators."""
     axis = axes.yaxis if which == "y" else axes.xaxis
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+
+def microseconds(axis: Axis) -> None:
+    """Write the ticks of an axis in microseconds as µs, ms or s."""
+
+    def show(value: float, _: object) -> str:
+        if value >= 1e6:
+            return f"{value / 1e6:g} s"
+        return f"{value / 1e3:g} ms" if value >= 1e3 else f"{value:g} µs"
+
+    axis.set_major_formatter(FuncFormatter(show))
 
 
 def sampled(samples: pd.DataFrame) -> pd.DataFrame:

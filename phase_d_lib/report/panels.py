@@ -21,6 +21,7 @@ from phase_d_lib.report.look import (
     STOP,
     THIRD,
     head,
+    microseconds,
     sampled,
     thousands,
     use_theme,
@@ -138,7 +139,7 @@ def _latency(axes: Axes, inputs: ReportInputs, samples: pd.DataFrame) -> None:
             linewidth=1.4, label=name,
         )  # fmt: skip
     axes.set_yscale("log")
-    _microseconds(axes.yaxis)
+    microseconds(axes.yaxis)
     low, high = axes.get_ylim()
     axes.set_ylim(low, high * 6)
     worst = inputs.monitoring.result.put_latency_us.get("max")
@@ -146,15 +147,6 @@ def _latency(axes: Axes, inputs: ReportInputs, samples: pd.DataFrame) -> None:
     axes.set(xlabel="시간(s)", ylabel="put 지연시간(로그 축)")
     axes.set_xlim(0, float(samples["time_s"].max()))
     axes.legend(loc="upper right", ncols=4, **_LEGEND)
-
-
-def _microseconds(axis: object) -> None:
-    def show(value: float, _: object) -> str:
-        if value >= 1e6:
-            return f"{value / 1e6:g} s"
-        return f"{value / 1e3:g} ms" if value >= 1e3 else f"{value:g} µs"
-
-    axis.set_major_formatter(FuncFormatter(show))  # type: ignore[attr-defined]
 
 
 def _resources(axes: Axes, inputs: ReportInputs, samples: pd.DataFrame) -> None:
@@ -264,6 +256,6 @@ def _latency_tail(axes: Axes, inputs: ReportInputs, run: Run) -> None:
         return
     beyond = 1.0 - counts.cumsum() / counts.sum()
     axes.step(counts.index, np.maximum(beyond, 0.1 / counts.sum()), where="post", color=MEASURED)
-    _microseconds(axes.xaxis)
+    microseconds(axes.xaxis)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
     axes.set_ylim(0.5 / counts.sum(), 1.5)

@@ -10,13 +10,13 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from phase_d_lib.report import figures, scatter, search_figures
+from phase_d_lib.report import figures, flow_figures, scatter, search_figures
 from phase_d_lib.report.blocks import Picture
 from phase_d_lib.report.inputs import ReportInputs
 from phase_d_lib.report.origins import monitored, run_file, tuned, validated
 from phase_d_lib.report.panels import FIGURE_NAME, six_panels
 from phase_d_lib.report.quantities import rate
-from phase_d_lib.report.readings import binding
+from phase_d_lib.report.readings import binding, bounding_prediction, prediction_source
 from phase_d_lib.report.sources import attribute, plain
 from phase_d_lib.report.wording import binding as binding_name
 from phase_d_lib.runs import Run
@@ -24,6 +24,9 @@ from phase_d_lib.tuning.protocol import TuningResult
 
 SIX_PANELS = Path(FIGURE_NAME).stem
 STALLS = "stall_timeline"
+LATENCY = "latency_heatmap"
+LEVELS = "level_write_flow"
+BOUNDS = "resource_bounds"
 PREDICTIONS = "predicted_vs_measured"
 PAIRS = "paired_rates"
 CONVERGENCE = "search_convergence"
@@ -63,11 +66,17 @@ def draw(inputs: ReportInputs, run: Run, folder: Path) -> Gallery:
     shown = {picture.name: picture for picture in captions(inputs, run)}
     cases, trials = inputs.validation.cases, inputs.tuning.trials
     drawings: dict[str, Callable[[], Figure]] = {
+        LATENCY: lambda: flow_figures.latency_heatmap(run),
         STALLS: lambda: figures.stall_timeline(run),
+        LEVELS: lambda: flow_figures.level_flows(inputs.monitoring.ledger),
         PREDICTIONS: lambda: scatter.predicted_vs_measured(cases, inputs.monitoring),
         PAIRS: lambda: figures.paired_rates(trials),
         SIX_PANELS: lambda: six_panels(inputs, run),
     }
+    bounds = bounding_prediction(inputs)
+    if bounds is not None:
+        measured = inputs.monitoring.result.put_rate_ops_per_s.value
+        drawings[BOUNDS] = lambda: flow_figures.bound_chart(bounds, measured)
     search, effects = inputs.tuning.search, inputs.tuning.effects
     if search is not None:
         drawings[CONVERGENCE] = lambda: search_figures.convergence(search)
@@ -82,9 +91,17 @@ def captions(inputs: ReportInputs, run: Run) -> tuple[Picture, ...]:
     cases, trials = inputs.validation.cases, inputs.tuning.trials
     predicted = scatter.prediction_answer(cases, inputs.monitoring)
     saturation = rate(inputs.monitoring.result.put_rate_ops_per_s)
+    slow = flow_figures.latency_answer(run)
     bound = plain(binding_name(binding(inputs)[0]))
     overall = f"포화 처리율 {saturation}, 제약 자원은 {bound}"
     return (
+        Picture(
+            LATENCY,
+            flow_figures.LATENCY_QUESTION,
+            attribute(slow, run_file(inputs, "latency.parquet", "count")),
+            "가로축은 시간, 세로축은 put 지연시간(로그), 색은 put의 수입니다. 회색 띠는 예열입니다",
+            share=0.9,
+        ),
         Picture(
             STALLS,
             figures.STALL_QUESTION,
@@ -93,6 +110,16 @@ def captions(inputs: ReportInputs, run: Run) -> tuple[Picture, ...]:
             "기준을 선으로 그렸습니다",
             share=0.9,
         ),
+        Picture(
+            LEVELS,
+            flow_figures.LEVEL_QUESTION,
+            attribute(
+                flow_figures.level_answer(inputs.monitoring.ledger), monitored(inputs, "ledger")
+            ),
+            "레벨마다 쓰고 읽은 바이트를 사용자 바이트로 나누어 막대로 그렸습니다. 플러시는 L0에 씁니다",
+            share=0.75,
+        ),
+        *_of_bounds(inputs),
         Picture(
             PREDICTIONS,
             scatter.PREDICTION_QUESTION,
@@ -118,6 +145,20 @@ def captions(inputs: ReportInputs, run: Run) -> tuple[Picture, ...]:
             turned=True,
         ),
     )  # fmt: skip
+
+
+def _of_bounds(inputs: ReportInputs) -> Iterator[Picture]:
+    prediction = bounding_prediction(inputs)
+    if prediction is not None:
+        measured = inputs.monitoring.result.put_rate_ops_per_s.value
+        yield Picture(
+            BOUNDS,
+            flow_figures.BOUND_QUESTION,
+            attribute(flow_figures.bound_answer(prediction, measured), prediction_source(inputs)),
+            "자원마다 그 자원을 다 쓰게 되는 처리율을 막대로, 잰 처리율을 세로선으로 그렸습니다. "
+            "가장 짧은 막대가 모델이 말하는 제약 자원입니다",
+            share=0.75,
+        )
 
 
 def _of_search(tuning: TuningResult) -> Iterator[Picture]:

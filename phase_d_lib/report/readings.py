@@ -59,6 +59,18 @@ def active_prediction(inputs: ReportInputs) -> Prediction | None:
     return next((p for p in inputs.monitoring.predictions if p.model == active), None)
 
 
+def bounding_prediction(inputs: ReportInputs) -> Prediction | None:
+    """Return what a model said of every resource: the one that names most bounds, or None."""
+    known = {
+        p.model: sum(bound is not None for bound in p.bounds_ops_per_s.values())
+        for p in inputs.monitoring.predictions
+    }
+    best = max(known, key=lambda model: known[model], default=None)
+    if best is None or known[best] == 0:
+        return None
+    return next(p for p in inputs.monitoring.predictions if p.model == best)
+
+
 def limiter_use_fraction(inputs: ReportInputs) -> float | None:
     """Measured flush and compaction writes over what the rate limiter allows."""
     limit, ledger = inputs.monitoring.spec.limiter_bytes_per_s, inputs.monitoring.ledger

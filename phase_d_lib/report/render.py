@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from phase_d_lib.report.booktabs import latex_tables
 from phase_d_lib.report.chapters import report_document
 from phase_d_lib.report.document_types import Document as JsonDocument
 from phase_d_lib.report.documents import build_documents
@@ -23,12 +24,14 @@ from phase_d_lib.report.typesetting import pdf_report
 from phase_d_lib.workspace import write_atomically
 
 REPORT_NAME = "phase_d_report"
+TABLES = "tables"
+"""Folder of the LaTeX tables in a report."""
 _MANIFEST = "manifest.json"
 _MANIFEST_VERSION = 1
 
 
 def write_report(inputs: ReportInputs, folder: Path) -> list[Path]:
-    """Write the report's figures, Markdown, HTML, PDF and JSON files to `folder`.
+    """Write the report's figures, Markdown, HTML, PDF, LaTeX tables and JSON files to `folder`.
 
     Returns
     -------
@@ -48,6 +51,8 @@ def write_report(inputs: ReportInputs, folder: Path) -> list[Path]:
         f"{REPORT_NAME}.pdf": pdf_report(document, folder, made_at),
         **{f"{name}.json": _json_text(found) for name, found in documents.items()},
     }
+    contents |= {f"{TABLES}/{name}": text for name, text in latex_tables(document)}
+    (folder / TABLES).mkdir(exist_ok=True)
     for name, content in contents.items():
         write_atomically(folder / name, content)
     return [*gallery.files, *(folder / name for name in contents)]
@@ -61,6 +66,7 @@ def write_index(folder: Path) -> Path:
         ("노트북", _names(folder, "notebooks/*.html")),
         ("노트북 원본", _names(folder, "notebooks/*.ipynb")),
         ("그림", [*_names(folder, "*.png"), *_figure_pdfs(folder)]),
+        ("표(LaTeX)", _names(folder, f"{TABLES}/*.tex")),
         ("JSON 파일", [name for name in _names(folder, "*.json") if name != _MANIFEST]),
     ]
     body = html_environment().get_template("index.html.j2").render(

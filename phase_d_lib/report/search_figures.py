@@ -5,6 +5,7 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from phase_d_lib.report.look import DELAY, MEASURED, PREDICTED, QUIET, head, label, use_theme
 from phase_d_lib.report.quantities import count, factor, percent
@@ -44,6 +45,7 @@ def convergence(search: SearchResult) -> Figure:
     axes.axhline(1.0, color=QUIET, linestyle="--", label="기본값")
     axes.set(xlabel="평가 횟수", ylabel="기본값 대비 처리율(배)", ylim=(0, None))
     axes.legend(loc="lower right", ncols=4, fontsize="small")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     head(axes, CONVERGENCE_QUESTION, convergence_answer(search))
     return figure
 

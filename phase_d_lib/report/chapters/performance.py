@@ -19,7 +19,7 @@ from phase_d_lib.report.measurement_tables import (
 )
 from phase_d_lib.report.model_tables import s_max_table
 from phase_d_lib.report.origins import LOOPS, integrated, monitored, run_file
-from phase_d_lib.report.pictures import STALLS, Gallery
+from phase_d_lib.report.pictures import BOUNDS, LATENCY, LEVELS, STALLS, Gallery
 from phase_d_lib.report.quantities import (
     count,
     interval,
@@ -66,6 +66,7 @@ def blocks(inputs: ReportInputs, gallery: Gallery) -> Iterator[Block]:
     yield latency_table(inputs)
     yield items(("트렌드", stability_of(inputs, "put_latency_p99_us")))
     yield Paragraph("폐쇄형 부하의 지연시간은 put을 시작한 때부터 잰 값입니다.")
+    yield gallery.place(LATENCY)
     yield trend_table(inputs)
     yield Heading(4, "모델 예측 정확도")
     yield _accuracy(inputs)
@@ -76,6 +77,9 @@ def blocks(inputs: ReportInputs, gallery: Gallery) -> Iterator[Block]:
     yield Heading(3, "쓰기 흐름")
     yield ledger_table(inputs)
     yield level_table(inputs)
+    yield gallery.place(LEVELS)
+    if BOUNDS in gallery.pictures:
+        yield gallery.place(BOUNDS)
     yield Heading(3, "경보")
     yield Paragraph("종류와 원인이 같은 경보를 묶었습니다. 개별 경보는 `alerts.json`에 있습니다.")
     yield alert_table(inputs)

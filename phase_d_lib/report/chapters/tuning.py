@@ -91,16 +91,24 @@ def _searched(inputs: ReportInputs, gallery: Gallery) -> Iterator[Block]:
         yield Paragraph("정해 둔 후보만 비교했고 옵션 공간을 탐색하지 않았습니다.")
         return
     guards, plan = search.scenario.guards, search.plan
+
+    def planned(text: str) -> str:
+        return attribute(text, tuned("search/plan"))
+
+    def bounded(text: str) -> str:
+        return attribute(text, tuned("search/scenario/guards"))
+
     limits = (
-        f"멤테이블 메모리 {size(guards.memtable_bytes)}, 공간 증폭 {guards.space_amplification:g}, "
-        f"백그라운드 작업 {count(guards.background_jobs)}개를 넘지 않고 WAL을 끄지 않습니다"
+        f"멤테이블 메모리 {bounded(size(guards.memtable_bytes))}, 공간 증폭 "
+        f"{bounded(f'{guards.space_amplification:g}')}, 백그라운드 작업 "
+        f"{bounded(f'{count(guards.background_jobs)}개')}를 넘지 않고 WAL을 끄지 않습니다"
     )
     spent = attribute(f"{count(len(search.evaluations))}회", tuned("search/evaluations"))
     refused = attribute(f"{count(len(search.rejected))}개", tuned("search/rejected"))
     broken = attribute(f"{count(search.guards_broken)}개", tuned("search/evaluations"))
     yield Paragraph(
-        f"모델이 먼저 고른 옵션 조합을 {seconds(plan.duration_s)}씩 재고, 가장 좋은 조합은 "
-        f"{seconds(plan.finalist_s)} 동안 다시 쟀습니다. 모든 실행은 기본값으로 적재한 같은 트리의 "
+        f"모델이 먼저 고른 옵션 조합을 {planned(seconds(plan.duration_s))}씩 재고, 가장 좋은 조합은 "
+        f"{planned(seconds(plan.finalist_s))} 동안 다시 쟀습니다. 모든 실행은 기본값으로 적재한 같은 트리의 "
         f"복제본에서 시작합니다. 제약: {limits}."
     )
     yield items(
