@@ -116,7 +116,8 @@ def captions(inputs: ReportInputs, run: Run) -> tuple[Picture, ...]:
             attribute(
                 flow_figures.level_answer(inputs.monitoring.ledger), monitored(inputs, "ledger")
             ),
-            "레벨마다 쓰고 읽은 바이트를 사용자 바이트로 나누어 막대로 그렸습니다. 플러시는 L0에 씁니다",
+            "레벨마다 쓰고 읽은 바이트를 사용자 바이트로 나누어 막대로 그렸습니다. 플러시는 L0에 "
+            "씁니다",
             share=0.75,
         ),
         *_of_bounds(inputs),

@@ -107,9 +107,9 @@ def _searched(inputs: ReportInputs, gallery: Gallery) -> Iterator[Block]:
     refused = attribute(f"{count(len(search.rejected))}개", tuned("search/rejected"))
     broken = attribute(f"{count(search.guards_broken)}개", tuned("search/evaluations"))
     yield Paragraph(
-        f"모델이 먼저 고른 옵션 조합을 {planned(seconds(plan.duration_s))}씩 재고, 가장 좋은 조합은 "
-        f"{planned(seconds(plan.finalist_s))} 동안 다시 쟀습니다. 모든 실행은 기본값으로 적재한 같은 트리의 "
-        f"복제본에서 시작합니다. 제약: {limits}."
+        f"모델이 먼저 고른 옵션 조합을 {planned(seconds(plan.duration_s))}씩 재고, 가장 좋은 "
+        f"조합은 {planned(seconds(plan.finalist_s))} 동안 다시 쟀습니다. 모든 실행은 기본값으로 "
+        f"적재한 같은 트리의 복제본에서 시작합니다. 제약: {limits}."
     )
     yield items(
         ("측정한 조합", f"{spent}(기본값과 되풀이 포함)"),
