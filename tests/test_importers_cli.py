@@ -18,7 +18,7 @@ from tests.test_importers import shared
 
 ROOT = Path(__file__).parents[1]
 SAMPLES = Path(__file__).parent / "data" / "imports"
-KINDS = {"db_bench", "db_bench-csv", "fio", "options", "report-tsv"}
+KINDS = {"db_bench", "db_bench-csv", "fio", "options", "prometheus", "report-tsv"}
 
 
 def theirs(paths: Sequence[Path]) -> Imported:
@@ -71,6 +71,7 @@ def test_the_shared_output_as_json(
         ("fio", "fio-3.36.json"),
         ("report-tsv", "report.tsv"),
         ("options", "OPTIONS-6.8"),
+        ("prometheus", "prometheus.json"),
         ("theirs", "report.csv"),
     ],
 )

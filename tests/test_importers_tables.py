@@ -143,7 +143,7 @@ def test_options_no_model_covers_are_named() -> None:
     assert values["unsupported"] == [
         "compression=kZlibCompression",
         "compaction_style=kCompactionStyleUniversal",
-        "2 column families (default, index); the options are default's",
+        "2 column families; the options are default's",
     ]
     options = values["options"]
     assert isinstance(options, dict)

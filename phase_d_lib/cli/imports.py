@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,13 +17,17 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from phase_d_lib.importers.base import CaseFragment, Imported
+    from phase_d_lib.redaction import Redactor
 
 _LONGEST_LIST = 12
 
 
 def import_files(
     kind: Annotated[
-        str, typer.Argument(help="db_bench, db_bench-csv, fio, report-tsv, options, or yours.")
+        str,
+        typer.Argument(
+            help="db_bench, db_bench-csv, fio, report-tsv, options, prometheus, or yours."
+        ),
     ],
     files: Annotated[list[Path], typer.Argument(help="What the tool wrote.")],
     json: Annotated[bool, typer.Option(help="One JSON object.")] = False,
@@ -32,21 +37,35 @@ def import_files(
     grid: Annotated[
         Path | None, typer.Option(help="New CSV file for the device grid (fio).")
     ] = None,
+    redact: Annotated[
+        bool, typer.Option("--redact", help="Replace names, paths and ids by tokens.")
+    ] = False,
 ) -> None:
     """Import another tool's finished measurement and check it; needs no checkout."""
     import orjson
 
-    from phase_d_lib.importers.registry import find_importer
+    from phase_d_lib.redaction import Redactor
 
-    imported = find_importer(kind)(files)
-    if case is not None:
-        _write_case(case, imported.case, kind)
-    if grid is not None:
-        _write_grid(grid, imported.grid, kind)
+    redactor = Redactor()
+    redactor.know("path", [str(path) for path in (*files, case, grid) if path is not None])
+    with redactor.errors() if redact else nullcontext():
+        imported = _imported(kind, files, redactor if redact else None)
+        if case is not None:
+            _write_case(case, imported.case, kind)
+        if grid is not None:
+            _write_grid(grid, imported.grid, kind)
     if json:
         typer.echo(orjson.dumps(_record(imported), default=str).decode())
     else:
         typer.echo(_table(imported))
+
+
+def _imported(kind: str, files: list[Path], redactor: Redactor | None) -> Imported:
+    from phase_d_lib.importers.pseudonyms import redacted
+    from phase_d_lib.importers.registry import find_importer
+
+    imported = find_importer(kind)(files)
+    return imported if redactor is None else redacted(imported, files, redactor)
 
 
 def _record(imported: Imported) -> dict[str, object]:

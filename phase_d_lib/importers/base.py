@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -65,6 +65,9 @@ class Imported:
     grid : DataFrame or None
         Device points with the columns `GRID_COLUMNS`.
     case : CaseFragment or None
+    names : mapping of str to str
+        Fields of `values`, at any depth, that hold names which tell whose measurement it is, and
+        of what kind they are ('cf', 'job', ...): ``--redact`` replaces them whole.
     """
 
     values: Mapping[str, object]
@@ -72,6 +75,7 @@ class Imported:
     notes: tuple[str, ...] = ()
     grid: pd.DataFrame | None = None
     case: CaseFragment | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 Importer = Callable[[Sequence[Path]], Imported]
@@ -86,6 +90,19 @@ def read_capped(path: Path) -> str:
     InputError
         If it cannot be read or is larger than `LARGEST_FILE_BYTES`.
     """
+    # fio and db_bench end a progress line with a carriage return alone.
+    content = read_capped_bytes(path).decode("utf-8", "replace")
+    return content.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def read_capped_bytes(path: Path) -> bytes:
+    """Return the content of a file.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or is larger than `LARGEST_FILE_BYTES`.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST_FILE_BYTES + 1)
@@ -94,8 +111,7 @@ def read_capped(path: Path) -> str:
     if len(content) > LARGEST_FILE_BYTES:
         limit = LARGEST_FILE_BYTES // MIB
         raise InputError(f"{path}: larger than {limit} MiB; no importer takes so much")
-    # fio and db_bench end a progress line with a carriage return alone.
-    return content.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+    return content
 
 
 def one_file(kind: str, paths: Sequence[Path]) -> Path:

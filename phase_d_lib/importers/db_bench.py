@@ -30,6 +30,8 @@ LEDGER = (
     "flush_and_compaction_jobs",
 )
 """Figures of the statistics, in the order printed."""
+NAMES = {"column_families": "cf"}
+"""Fields with names."""
 
 
 def import_db_bench(paths: Sequence[Path]) -> Imported:
@@ -49,7 +51,7 @@ def import_db_bench(paths: Sequence[Path]) -> Imported:
         checks.extend(report_checks(output, read_report(texts[report], str(report))))
     values, notes = summary(output)
     record = {"kind": "db_bench", "source": str(path), **values}
-    return Imported(record, tuple(checks), tuple(notes), case=case_fragment(output))
+    return Imported(record, tuple(checks), tuple(notes), case=case_fragment(output), names=NAMES)
 
 
 def summary(output: Output) -> tuple[dict[str, object], list[str]]:
@@ -66,6 +68,7 @@ def summary(output: Output) -> tuple[dict[str, object], list[str]]:
         "write_ops_per_s": _write_rate(output),
         "user_mib_per_s": chosen and chosen.mb_per_s,
         **(_counted(output) or _tabled(output.dump)),
+        "column_families": None if output.dump is None else list(output.dump.families),
         "benchmarks": [_line(result) for result in output.results],
     }
     return values, _notes(output)
@@ -146,7 +149,7 @@ def _dump_notes(dump: StatsDump | None, *, counted: bool) -> list[str]:
     if dump is None:
         return ["no statistics, so no amplification; run db_bench with --statistics"]
     if len(dump.families) > 1:
-        return [f"several column families ({', '.join(dump.families)}): not supported"]
+        return [f"{len(dump.families)} column families: not supported"]
     notes = ["amplification from the rounded sums of the stats dump, not from counters"]
     if dump.compaction_s is None:
         notes.append("busy slots: this version's Comp(sec) counts flushes and compactions as one")

@@ -54,30 +54,33 @@ def import_fio(paths: Sequence[Path]) -> Imported:
     rows: list[dict[str, object]] = []
     checks: list[Check] = []
     notes: list[str] = []
-    versions = []
+    versions, names, reasons = [], [], []
     for path in paths:
         output = parse_fio(read_capped(path), str(path))
         versions.append(output.version)
         many = f"{path}: " if len(paths) > 1 else ""
         for group, jobs in _groups(output):
             where = f"{many}group {group} ({jobs[0].name})"
+            names.append(jobs[0].name)
             try:
                 point = _point(jobs, output)
             except _NoPointError as reason:
                 notes.append(f"{where}: left out, {reason}")
+                reasons.append(f"group {group}: {reason}")
                 continue
             rows.append(_row(jobs, point))
             checks.extend(_checks(jobs, point, where))
     if not rows:
-        raise InputError(f"{paths[0]}: no point of a device grid; {'; '.join(notes)}"[:500])
+        raise InputError(f"{paths[0]}: no point of a device grid; {'; '.join(reasons)}"[:500])
     values = {
         "kind": "fio",
         "source": ", ".join(map(str, paths)),
         "fio_version": ", ".join(dict.fromkeys(version or "?" for version in versions)),
+        "jobs": names,
         "points": rows,
     }
     grid = pd.DataFrame(rows, columns=list(GRID_COLUMNS))
-    return Imported(values, tuple(checks), tuple(notes), grid=grid)
+    return Imported(values, tuple(checks), tuple(notes), grid=grid, names={"jobs": "job"})
 
 
 def _groups(output: FioOutput) -> Iterable[tuple[int, list[Job]]]:

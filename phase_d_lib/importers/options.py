@@ -60,7 +60,10 @@ def import_options(paths: Sequence[Path]) -> Imported:
         notes.append(f"not named, so a case file takes the default: {', '.join(absent)}")
     notes += [f"not supported: {entry}" for entry in unsupported]
     return Imported(
-        values, notes=tuple(notes), case=CaseFragment({"options": pinned}, tuple(notes))
+        values,
+        notes=tuple(notes),
+        case=CaseFragment({"options": pinned}, tuple(notes)),
+        names={"column_families": "cf"},
     )
 
 
@@ -102,8 +105,7 @@ def _beyond_models(parsed: OptionsFile) -> list[str]:
     if style in _STYLES and _STYLES[style] != "level":  # any other name is told as unreadable
         found.append(f"compaction_style={style[:60]}")
     if len(parsed.cf) > 1:
-        names = ", ".join(sorted(parsed.cf))[:200]
-        found.append(f"{len(parsed.cf)} column families ({names}); the options are default's")
+        found.append(f"{len(parsed.cf)} column families; the options are default's")
     if _BOOLEANS.get(family.get("enable_blob_files", "false").lower()):
         found.append("enable_blob_files=true")
     levels = [level for level in family.get("compression_per_level", "").split(":") if level]
