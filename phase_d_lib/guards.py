@@ -6,8 +6,6 @@ from typing import Literal
 
 from pydantic import Field
 
-from phase_d_lib.latency import histogram_quantiles_us
-from phase_d_lib.runs import Run
 from phase_d_lib.specs import Frozen, OptionsSpec, RunSpec, WorkloadSpec
 
 GuardName = Literal[
@@ -65,13 +63,13 @@ class Guards(Frozen):
         durable = () if spec.workload.wal or not default.wal else (("durability", 1.0, 0.0),)
         return _broken([*durable, *found])
 
-    def breaches_of(self, run: Run) -> tuple[Breach, ...]:
+    def breaches_measured(
+        self, space_amplification: float, read_p999_us: float | None
+    ) -> tuple[Breach, ...]:
         """What a finished run did break, as measured."""
-        reads = run.latency[run.latency["operation"] == "get"]
-        read_p999_us = histogram_quantiles_us(reads)["p999"] if len(reads) else None
         return _broken(
             [
-                ("space_amplification", space_amplification(run), self.space_amplification),
+                ("space_amplification", space_amplification, self.space_amplification),
                 ("read_p999_us", read_p999_us, self.read_p999_us),
             ]
         )
@@ -80,12 +78,6 @@ class Guards(Frozen):
 def memtable_bytes(options: OptionsSpec) -> int:
     """Memory that memtables may take before writes stop."""
     return options.write_buffer_size * options.max_write_buffer_number
-
-
-def space_amplification(run: Run) -> float:
-    """Mean bytes of live table files in the window, over the user bytes of all keys."""
-    workload = run.spec.workload
-    return float(run.window["live_sst_bytes"].mean()) / (workload.keys * workload.record_bytes)
 
 
 def _broken(

@@ -9,6 +9,7 @@ import yaml
 from pydantic import Field, model_validator
 
 from phase_d_lib.errors import InputError
+from phase_d_lib.guards import Guards
 from phase_d_lib.specs import (
     Fraction,
     Frozen,
@@ -19,7 +20,6 @@ from phase_d_lib.specs import (
     WorkloadSpec,
     parse,
 )
-from phase_d_lib.tuning.guards import Guards
 from phase_d_lib.units import GIB, KIB, MIB
 
 OptionChanges = dict[str, int | float | bool | str | None]

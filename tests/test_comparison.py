@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from phase_d_lib.guards import Guards
 from phase_d_lib.profiles import Scenario
 from phase_d_lib.rates import Estimate
 from phase_d_lib.specs import OptionsSpec, WorkloadSpec
@@ -16,7 +17,6 @@ from phase_d_lib.tuning.comparison import (
     compare_with_default,
     effect_of,
 )
-from phase_d_lib.tuning.guards import Guards
 from phase_d_lib.validity import Reason, Verdict
 
 SCENARIO = Scenario(workload=WorkloadSpec(), options=OptionsSpec())

@@ -20,6 +20,7 @@ import pytest
 from phase_d_lib import runs
 from phase_d_lib.calibration import Calibration, CalibrationRow, measured_amplification
 from phase_d_lib.deployment import Deployment, DeploymentRecord, IntegrationResult
+from phase_d_lib.guards import Breach
 from phase_d_lib.host import Host
 from phase_d_lib.ledger import ledger_of
 from phase_d_lib.models.base import Case, HostSpeeds, Prediction
@@ -51,7 +52,6 @@ from phase_d_lib.runs import Run
 from phase_d_lib.specs import RunSpec
 from phase_d_lib.tuning.comparison import Comparison, Trial
 from phase_d_lib.tuning.effects import Effects, Reverted
-from phase_d_lib.tuning.guards import Breach
 from phase_d_lib.tuning.outcome import Outcome
 from phase_d_lib.tuning.protocol import TuningResult
 from phase_d_lib.tuning.scenarios import TuningScenario

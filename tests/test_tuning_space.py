@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phase_d_lib.errors import InputError
+from phase_d_lib.guards import memtable_bytes
 from phase_d_lib.specs import WorkloadSpec
-from phase_d_lib.tuning.guards import memtable_bytes
 from phase_d_lib.tuning.scenarios import load_scenario, scenario_names
 from phase_d_lib.tuning.space import changes_of, point_of, search_space
 from phase_d_lib.workspace import find_workspace

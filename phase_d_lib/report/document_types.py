@@ -20,6 +20,7 @@ from typing import Literal
 from phase_d_lib.adaptation import Followed
 from phase_d_lib.deployment import Deployment
 from phase_d_lib.device import DeviceProbe
+from phase_d_lib.guards import Breach
 from phase_d_lib.host import Host
 from phase_d_lib.ledger import Ledger
 from phase_d_lib.models.base import HostSpeeds
@@ -35,7 +36,6 @@ from phase_d_lib.smax import SMaxResult
 from phase_d_lib.specs import Frozen
 from phase_d_lib.tuning.comparison import Effect, Trial
 from phase_d_lib.tuning.effects import Effects
-from phase_d_lib.tuning.guards import Breach
 from phase_d_lib.tuning.search import SearchResult
 from phase_d_lib.validation import CaseScore, ModelScore
 from phase_d_lib.validity import Verdict

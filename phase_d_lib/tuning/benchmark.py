@@ -14,10 +14,10 @@ from optuna.samplers import BaseSampler
 from optuna.trial import TrialState, create_trial
 
 from phase_d_lib.errors import InputError
+from phase_d_lib.guards import Guards
 from phase_d_lib.laboratory import derived_seed
 from phase_d_lib.profiles import OptionChanges
 from phase_d_lib.specs import Frozen
-from phase_d_lib.tuning.guards import Guards
 from phase_d_lib.tuning.landscape import Landscape, LandscapeRow
 from phase_d_lib.tuning.outcome import without_debt
 from phase_d_lib.tuning.search import Leaders

@@ -10,11 +10,11 @@ import numpy as np
 from scipy.special import stdtrit
 
 from phase_d_lib.calibration import DEFAULT
+from phase_d_lib.guards import Breach, Guards, memtable_bytes
 from phase_d_lib.laboratory import Laboratory, derived_seed
 from phase_d_lib.profiles import OptionChanges, PairsPlan, Scenario
 from phase_d_lib.rates import Estimate
 from phase_d_lib.specs import Frozen
-from phase_d_lib.tuning.guards import Breach, Guards, memtable_bytes
 from phase_d_lib.tuning.outcome import Outcome, outcome
 
 Effect = Literal["improved", "none", "worse", "unknown"]

@@ -15,11 +15,12 @@ import pandas as pd
 from pydantic import ValidationError
 
 from phase_d_lib.errors import InputError
+from phase_d_lib.guards import memtable_bytes
 from phase_d_lib.laboratory import Laboratory, derived_seed
 from phase_d_lib.profiles import OptionChanges, Window
 from phase_d_lib.runs import Run
 from phase_d_lib.specs import Frozen, Positive, digest
-from phase_d_lib.tuning.guards import memtable_bytes, space_amplification
+from phase_d_lib.tuning.outcome import space_amplification
 from phase_d_lib.tuning.scenarios import TuningScenario
 from phase_d_lib.tuning.space import changes_of, search_space
 from phase_d_lib.workspace import write_atomically

@@ -17,9 +17,9 @@ import numpy as np
 from pydantic import Field
 from scipy.stats import ttest_ind
 
+from phase_d_lib.guards import Guards
 from phase_d_lib.profiles import OptionChanges
 from phase_d_lib.specs import Frozen, OptionsSpec
-from phase_d_lib.tuning.guards import Guards
 from phase_d_lib.tuning.steps import Propose, Step
 
 Objective = Literal["put_ops_per_s", "stall_fraction", "backlog"]

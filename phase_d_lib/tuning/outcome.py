@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from phase_d_lib.guards import Breach, Guards
+from phase_d_lib.latency import histogram_quantiles_us
 from phase_d_lib.rates import outer_thirds
 from phase_d_lib.runs import Run
 from phase_d_lib.specs import Frozen
-from phase_d_lib.tuning.guards import space_amplification
 from phase_d_lib.validity import Verdict
 
 _WINDOW_PER_CENTRES = 1.5
@@ -85,3 +86,16 @@ def without_debt(put_ops_per_s: float, written_bytes: float, risen_bytes: float)
     # A tree that repaid as much as it wrote tells nothing of what it could hold.
     due_bytes = max(written_bytes + owed_bytes, written_bytes / 2)
     return put_ops_per_s * written_bytes / due_bytes if due_bytes > 0 else put_ops_per_s
+
+
+def space_amplification(run: Run) -> float:
+    """Mean bytes of live table files in the window, over the user bytes of all keys."""
+    workload = run.spec.workload
+    return float(run.window["live_sst_bytes"].mean()) / (workload.keys * workload.record_bytes)
+
+
+def breaches_of(guards: Guards, run: Run) -> tuple[Breach, ...]:
+    """Guards that a finished run broke, as measured."""
+    reads = run.latency[run.latency["operation"] == "get"]
+    read_p999_us = histogram_quantiles_us(reads)["p999"] if len(reads) else None
+    return guards.breaches_measured(space_amplification(run), read_p999_us)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from phase_d_lib.guards import Guards
 from phase_d_lib.profiles import Scenario, read_yaml
 from phase_d_lib.specs import Frozen, parse
-from phase_d_lib.tuning.guards import Guards
 
 DEFAULT_SCENARIO = "equal-budget"
 

@@ -11,13 +11,13 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.trial import TrialState
 
+from phase_d_lib.guards import Breach
 from phase_d_lib.laboratory import Laboratory, derived_seed
 from phase_d_lib.profiles import OptionChanges, SearchPlan
 from phase_d_lib.runs import Run
 from phase_d_lib.smax import COVARIATES
 from phase_d_lib.specs import Frozen, RunSpec
-from phase_d_lib.tuning.guards import Breach
-from phase_d_lib.tuning.outcome import Outcome, outcome
+from phase_d_lib.tuning.outcome import Outcome, breaches_of, outcome
 from phase_d_lib.tuning.scenarios import TuningScenario
 from phase_d_lib.tuning.space import Point, changes_of, point_of, search_space
 from phase_d_lib.tuning.study import (
@@ -200,7 +200,7 @@ class Search:
             phase=phase,
             point=point,
             changes={} if phase == "default" else changes_of(point, self.tuned.scenario),
-            breaches=self.tuned.guards.breaches_of(run),
+            breaches=breaches_of(self.tuned.guards, run),
             usable=usable,
             **fields,
         )

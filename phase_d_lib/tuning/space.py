@@ -14,10 +14,10 @@ from typing import Literal
 import numpy as np
 from scipy.stats import qmc
 
+from phase_d_lib.guards import Guards
 from phase_d_lib.optionsfile import LIVE_OPTIONS
 from phase_d_lib.profiles import OptionChanges, Scenario
 from phase_d_lib.specs import Frozen
-from phase_d_lib.tuning.guards import Guards
 from phase_d_lib.units import KIB, MIB
 
 Scale = Literal["log", "log_integer", "integer", "choice"]
