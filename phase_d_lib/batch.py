@@ -16,16 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
-import papermill
-from nbclient.exceptions import DeadKernelError
-from papermill.exceptions import PapermillExecutionError
-from papermill.translators import PythonTranslator, papermill_translators
 from pydantic import TypeAdapter, ValidationError
 from traitlets.config import Config
 
 from phase_d_lib.deployment import pinned_model
 from phase_d_lib.errors import InputError, StageError
+from phase_d_lib.notebook_packages import (
+    DeadKernelError,
+    PapermillExecutionError,
+    PythonTranslator,
+    nbformat,
+    papermill,
+    papermill_translators,
+)
 from phase_d_lib.profiles import load_profile
 from phase_d_lib.slot import benchmark_slot
 from phase_d_lib.stages import NOTEBOOKS, PROGRESS_VARIABLE, report_id, used_runs

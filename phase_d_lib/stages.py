@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pandas as pd
-import scrapbook
 from pydantic import BaseModel, ValidationError
 
 from phase_d_lib.deployment import Fleet, IntegrationResult, integrate
@@ -23,6 +22,7 @@ from phase_d_lib.engines import find_engine
 from phase_d_lib.errors import InputError
 from phase_d_lib.laboratory import Laboratory, fresh_seed
 from phase_d_lib.monitor import MonitoringResult, monitor
+from phase_d_lib.notebook_packages import scrapbook
 from phase_d_lib.profiles import Profile, load_profile
 from phase_d_lib.report.inputs import ReportInputs, current_environment
 from phase_d_lib.runs import Run, utc_now
