@@ -50,6 +50,11 @@ class Workspace:
         return self.root / "data" / "scenarios"
 
     @property
+    def back_tests(self) -> Path:
+        """Declared sets of runs that the twin is tested on, YAML files."""
+        return self.root / "data" / "back_tests"
+
+    @property
     def landscapes(self) -> Path:
         """Measured tables of many configurations of one scenario."""
         return self.root / "data" / "landscapes"

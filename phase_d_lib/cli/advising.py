@@ -51,6 +51,24 @@ def advise(
             tell(f"written: {redactor.name('path', str(html)) if redact else html}")
 
 
+def back_test(
+    plan: Annotated[str, typer.Option(help="Name of a file in data/back_tests.")] = "declared",
+    seed: Annotated[int | None, typer.Option(min=0, help="The same seed resumes.")] = None,
+    json: Annotated[bool, typer.Option(help="One JSON object.")] = False,
+) -> None:
+    """Measure a declared set of runs and test the twin on the second half of each LOG."""
+    from phase_d_lib.advice import declared
+    from phase_d_lib.laboratory import Laboratory, fresh_seed
+    from phase_d_lib.workspace import find_workspace
+
+    workspace, chosen = find_workspace(), fresh_seed(seed)
+    asked = declared.load_plan(workspace.back_tests, plan)
+    tell(f"seed {chosen}: give it again to resume")
+    laboratory = Laboratory(workspace, retries=1, announce=tell, resumes=True)
+    score = declared.measure(laboratory, asked, chosen)
+    typer.echo(score.model_dump_json() if json else declared.table(score))
+
+
 def _write(path: Path, page: str) -> None:
     from phase_d_lib.errors import InputError
 
