@@ -104,12 +104,12 @@ def load_plan(folder: Path, name: str) -> DeclaredPlan:
 
 def measure(laboratory: Laboratory, plan: DeclaredPlan, seed: int) -> DeclaredScore:
     """Run every case and test the twin on its LOG."""
-    results = [tested_on(laboratory.run(plan.spec(case, seed)), case.name) for case in plan.cases]
+    results = [score_of(laboratory.run(plan.spec(case, seed)), case.name) for case in plan.cases]
     return DeclaredScore(seed=seed, results=tuple(results))
 
 
-def tested_on(run: Run, name: str) -> DeclaredResult:
-    """Build the twin of one run's LOG and let it predict the second half."""
+def score_of(run: Run, name: str) -> DeclaredResult:
+    """Build the twin of one run's LOG and score what it says of the second half."""
     verdict = run.result.validity if run.result else None
     lost = [str(r) for r in verdict.reasons if r.code in _SPOILS] if verdict else ["no result"]
     if lost:
