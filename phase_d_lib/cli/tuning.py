@@ -104,6 +104,28 @@ def tuners(
     json: Annotated[bool, typer.Option(help="One JSON object.")] = False,
 ) -> None:
     """Compare tuners on a measured landscape: evaluations until each has found a good set."""
+    from phase_d_lib.calibration import calibrate, read_calibration
+    from phase_d_lib.deployment import Fleet
+    from phase_d_lib.laboratory import Laboratory, fresh_seed
+    from phase_d_lib.profiles import load_profile
+    from phase_d_lib.tuning import benchmark
+    from phase_d_lib.tuning.landscape import read_landscape
+    from phase_d_lib.tuning.protocol import GUIDED, make_screen
+    from phase_d_lib.tuning.study import BASELINE_SAMPLERS
+
+    workspace = find_workspace()
+    measured = read_landscape(workspace.landscapes / f"{scenario}.jsonl")
+    tuned = measured.scenario
+    if calibration is None:
+        plan = load_profile(workspace.profiles, "standard").integration.host_only
+        laboratory = Laboratory(workspace, announce=tell)
+        known = calibrate(laboratory, tuned.scenario, plan, fresh_seed(None))
+    else:
+        known = read_calibration(calibration)
+    blind = {name: benchmark.on_pool(make) for name, make in BASELINE_SAMPLERS.items()}
+    ours = benchmark.guided_on_pool(make_screen(tuned, Fleet(known)))
+    found = benchmark.compare_tuners(measured, {GUIDED: ours, **blind}, range(seeds))
+    typer.echo(found.model_dump_json() if json else benchmark.table(found))
 
 
 def online(

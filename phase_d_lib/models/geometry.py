@@ -13,7 +13,7 @@ from phase_d_lib.lsm.geometry import batch_bytes
 from phase_d_lib.lsm.result import SeedResult
 from phase_d_lib.models.base import Amplification, Case, LevelFlow
 from phase_d_lib.rates import L0_FILES_UNIT, L0_ROUNDS_UNIT, outer_rise
-from phase_d_lib.specs import ArrivalSpec, OptionsSpec, SustainCriterion, WorkloadSpec
+from phase_d_lib.specs import ArrivalSpec, Frozen, OptionsSpec, SustainCriterion, WorkloadSpec
 from phase_d_lib.stalls import NO_STALL, STALLED_FRACTION, job_limits, regime_name
 
 STEADY_WINDOW_S = (20.0, 60.0)
@@ -70,6 +70,39 @@ def _refill_s(case: Case) -> float:
     threads = limits.flushes + limits.compactions
     limited = cap is not None and cap == case.limiter_bytes_per_s
     return REFILL_S if limited and (mu is None or cap is None or cap < threads * mu) else 0.0
+
+
+class Foretold(Frozen):
+    """What a cheap look at a configuration says."""
+
+    saturation_ops_per_s: float
+    space_amplification: float
+    """Bytes of table files at the end of the window over user bytes of all keys."""
+
+
+def foretold(case: Case, seeds: tuple[int, ...]) -> Foretold | None:
+    """Simulate a case with as few seeds as wanted; None where the simulation does not cover it."""
+    foreground = case.host.foreground_ops_per_s
+    if foreground is None:
+        return None
+    try:
+        result = simulate(
+            case.workload,
+            case.options,
+            limiter_bytes_per_s=write_cap_bytes_per_s(case),
+            foreground_ops_per_s=foreground,
+            slot_write_bytes_per_s=case.host.slot_write_bytes_per_s,
+            window_s=case.window_s or STEADY_WINDOW_S,
+            limiter_refill_s=_refill_s(case),
+            seeds=seeds,
+        )
+    except ModelRefusal:
+        return None
+    user_bytes = case.workload.keys * case.workload.record_bytes
+    return Foretold(
+        saturation_ops_per_s=result.saturation_ops_per_s,
+        space_amplification=sum(result.level_bytes) / user_bytes,
+    )
 
 
 @lru_cache(maxsize=256)

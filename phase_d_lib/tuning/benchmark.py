@@ -18,10 +18,12 @@ from phase_d_lib.guards import Guards
 from phase_d_lib.laboratory import derived_seed
 from phase_d_lib.profiles import OptionChanges
 from phase_d_lib.specs import Frozen
+from phase_d_lib.tuning.guided import GuidedSampler
 from phase_d_lib.tuning.landscape import Landscape, LandscapeRow
 from phase_d_lib.tuning.outcome import without_debt
+from phase_d_lib.tuning.screening import Screen
 from phase_d_lib.tuning.search import Leaders
-from phase_d_lib.tuning.space import Point, SearchSpace, point_of, search_space
+from phase_d_lib.tuning.space import Point, SearchSpace, key_of, point_of, search_space
 from phase_d_lib.tuning.study import distributions, leaders_by_mean, open_study
 
 GOAL_FRACTION = 0.95
@@ -128,6 +130,16 @@ def on_pool(make: Callable[[int], BaseSampler]) -> MakeSampler:
     return lambda pool, seed: (make(seed), leaders_by_mean)
 
 
+def guided_on_pool(screen: Screen) -> MakeSampler:
+    """Let ours choose among the configurations by what the simulation says of each."""
+
+    def make(pool: Pool, seed: int) -> tuple[BaseSampler, Leaders]:
+        sampler = GuidedSampler(screen, screen.allowed(pool.points.values()))
+        return sampler, sampler.leaders
+
+    return make
+
+
 def evaluations_to_goal(pool: Pool, make: MakeSampler, seed: int, budget: int) -> int:
     """Count evaluations until the leader's mean reaches the goal; `budget` + 1 if it never does.
 
@@ -136,7 +148,7 @@ def evaluations_to_goal(pool: Pool, make: MakeSampler, seed: int, budget: int) -
     sampler, leaders = make(pool, derived_seed(seed, "sampler"))
     study = open_study("pool", sampler)
     space, used = distributions(pool.space), dict[int, int]()
-    by_point = {tuple(point.values()): n for n, point in pool.points.items()}
+    by_point = {key_of(point): n for n, point in pool.points.items()}
     for count in range(1, budget + 1):
         if count == 1:
             number = 0
@@ -148,7 +160,7 @@ def evaluations_to_goal(pool: Pool, make: MakeSampler, seed: int, budget: int) -
         value = pool.held[number][int(order[used.get(number, 0)])]
         used[number] = used.get(number, 0) + 1
         study.add_trial(create_trial(params=pool.points[number], distributions=space, value=value))
-        best = by_point[tuple(leaders(study, 1)[0].values())]
+        best = by_point[key_of(leaders(study, 1)[0])]
         if pool.mean(best) >= pool.goal_ops_per_s:
             return count
     return budget + 1

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from optuna.samplers import BaseSampler
 from pydantic import Field
 
 from phase_d_lib.calibration import DEFAULT
 from phase_d_lib.deployment import Fleet
 from phase_d_lib.errors import InputError
 from phase_d_lib.laboratory import Laboratory, derived_seed
+from phase_d_lib.models.base import Case
 from phase_d_lib.models.factors import FactorCalibration
 from phase_d_lib.models.geometry import simulated_space_amplification
 from phase_d_lib.profiles import SEARCHED, OptionChanges, Profile, Scenario, TuningPlan
@@ -23,9 +25,11 @@ from phase_d_lib.tuning.comparison import (
     run_pairs,
 )
 from phase_d_lib.tuning.effects import Effects, measure_effects
+from phase_d_lib.tuning.guided import GuidedSampler
 from phase_d_lib.tuning.scenarios import TuningScenario
-from phase_d_lib.tuning.search import Search, SearchResult
-from phase_d_lib.tuning.study import BASELINE_SAMPLERS
+from phase_d_lib.tuning.screening import Screen
+from phase_d_lib.tuning.search import Leaders, Search, SearchResult
+from phase_d_lib.tuning.study import BASELINE_SAMPLERS, leaders_by_mean
 
 GUIDED = "guided"
 """Name of the sampler that a model guides."""
@@ -134,19 +138,38 @@ def make_search(
     """
     if plan.search is None:
         return None
-    if sampler not in BASELINE_SAMPLERS:
-        raise InputError(f"sampler = {sampler!r}: allowed are {', '.join(BASELINE_SAMPLERS)}")
+    names = (GUIDED, *BASELINE_SAMPLERS)
+    if sampler not in names:
+        raise InputError(f"sampler = {sampler!r}: allowed are {', '.join(names)}")
+    leaders: Leaders = leaders_by_mean
+    proposing: BaseSampler
+    if sampler == GUIDED:
+        screen = make_screen(tuned, fleet)
+        laboratory.announce(f"simulating {plan.search.simulated} option sets")
+        found = screen.search(plan.search.simulated, derived_seed(seed, "screen"))
+        proposing = guided = GuidedSampler(screen, found)
+        leaders = guided.leaders
+    else:
+        proposing = BASELINE_SAMPLERS[sampler](derived_seed(seed, "sampler"))
     return Search(
         laboratory=laboratory,
         tuned=tuned,
         plan=plan.search,
-        sampler=BASELINE_SAMPLERS[sampler](derived_seed(seed, "sampler")),
+        sampler=proposing,
         name=sampler,
         seed=seed,
         candidates=plan.candidates,
         journal=journal,
+        leaders=leaders,
         space_of=lambda spec: simulated_space_amplification(fleet.case_of(spec)),
     )
+
+
+def make_screen(tuned: TuningScenario, fleet: Fleet) -> Screen:
+    """Build the simulation of a scenario on the host that a fleet was calibrated on."""
+    host, envelope = fleet.calibration.host, fleet.calibration.envelope
+    # Amplification is an output of the simulation, so none is predicted for it.
+    return Screen(tuned, lambda spec: Case.of(spec, host, None, envelope))
 
 
 def tune_profile(laboratory: Laboratory, profile: Profile, seed: int, fleet: Fleet) -> TuningResult:

@@ -126,6 +126,11 @@ class SearchSpace(Frozen):
                 yield d.name, {**point, d.name: value}
 
 
+def key_of(point: Mapping[str, Value]) -> tuple[Value, ...]:
+    """Values of a point in the order of its dimensions' names, to tell points apart."""
+    return tuple(point[name] for name in sorted(point))
+
+
 def search_space(guards: Guards) -> SearchSpace:
     """Return the space within what the guards allow.
 

@@ -19,7 +19,7 @@ from optuna.storages import InMemoryStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
-from phase_d_lib.tuning.space import Dimension, Point, SearchSpace, Value
+from phase_d_lib.tuning.space import Dimension, Point, SearchSpace, Value, key_of
 
 Baseline = Literal["random", "tpe"]
 BASELINE_SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = {
@@ -79,14 +79,14 @@ def values_by_point(study: optuna.Study) -> dict[tuple[Value, ...], list[float]]
     """Values of the complete trials, by the values of their dimensions."""
     found: dict[tuple[Value, ...], list[float]] = {}
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
-        found.setdefault(tuple(trial.params.values()), []).append(float(trial.values[0]))
+        found.setdefault(key_of(trial.params), []).append(float(trial.values[0]))
     return found
 
 
 def leaders_by_mean(study: optuna.Study, count: int) -> list[Point]:
     """Return the points with the highest mean value, the best first."""
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    points = {tuple(trial.params.values()): dict(trial.params) for trial in complete}
+    points = {key_of(trial.params): dict(trial.params) for trial in complete}
     values = values_by_point(study)
     best = sorted(points, key=lambda key: -sum(values[key]) / len(values[key]))
     return [points[key] for key in best[:count]]
