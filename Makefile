@@ -3,7 +3,16 @@
 PROFILE = quick
 OUT =
 ENGINE =
+LIB =
 FORCE =
+REPORT =
+BUNDLE =
+A =
+B =
+REDACT =
+DB =
+PID =
+EVERY =
 UPGRADE =
 PYTEST_ARGS =
 
@@ -25,13 +34,14 @@ export HOME := $(CURDIR)/.venv/home
 MAKE_HOME = mkdir -p "$$HOME"
 endif
 
-.PHONY: help setup lab report test test-fast lint bench lock clean distclean venv
+.PHONY: help setup lab report share verify compare attach test test-fast lint bench lock clean distclean venv
 
 help: ## list the targets and variables
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  PROFILE=replay|smoke|quick|standard|full   what a report runs (now: $(PROFILE))"
 	@echo "  OUT=DIR  ENGINE=NAME  FORCE=1              where to, on which engine, ignoring the cache"
+	@echo "  ENGINE=librocksdb LIB=/path/librocksdb.so  on that RocksDB library; without LIB the one installed"
 	@echo "  PYTHON=/path/to/python3.12                 the interpreter .venv is made with"
 	@echo "  PYTEST_ARGS='-k name -x'                   passed to pytest;  UPGRADE=1  newer pins in make lock"
 
@@ -48,9 +58,25 @@ lab: venv ## open JupyterLab on this machine, at the start notebook (LAB_LANG=ko
 		--ServerApp.root_dir="$(CURDIR)" --LabApp.app_settings_dir="$(CURDIR)/.venv/lab-settings" \
 		$(if $(wildcard notebooks/explore/00_start.ipynb),--LabApp.default_url=/lab/tree/notebooks/explore/00_start.ipynb)
 
-report: venv ## run the stages and write reports/latest (PROFILE, OUT, ENGINE, FORCE)
+report: venv ## run the stages and write reports/latest (PROFILE, OUT, ENGINE, LIB, FORCE)
 	@$(BIN)/phase-d report --profile "$(PROFILE)" $(if $(OUT),--out "$(OUT)") \
-		$(if $(ENGINE),--engine "$(ENGINE)") $(if $(filter-out 0 no false,$(FORCE)),--force)
+		$(if $(ENGINE)$(LIB),--engine "$(or $(ENGINE),librocksdb)$(if $(LIB),=$(abspath $(LIB)))") $(if $(filter-out 0 no false,$(FORCE)),--force)
+
+share: venv ## one folder and one zip of a report for a reviewer (REPORT=DIR, OUT=DIR, REDACT=0 keeps names)
+	@$(BIN)/phase-d share $(if $(REPORT),"$(REPORT)") $(if $(OUT),--out "$(OUT)") \
+		$(if $(filter 0 no false,$(REDACT)),--no-redact)
+
+verify: venv ## check a bundle: hashes, and its numbers again from the raw samples (BUNDLE=DIR or ZIP)
+	@test -n "$(BUNDLE)" || { echo "phase-d: name a bundle: make verify BUNDLE=reports/shared/ID.zip" >&2; exit 2; }
+	@$(BIN)/phase-d verify "$(BUNDLE)"
+
+compare: venv ## two reports or bundles against each other, with tests (A, B, OUT=FILE.md or FILE.html)
+	@test -n "$(A)" -a -n "$(B)" || { echo "phase-d: name two reports or bundles: make compare A=DIR B=DIR" >&2; exit 2; }
+	@$(BIN)/phase-d compare "$(A)" "$(B)" $(if $(OUT),--out "$(OUT)")
+
+attach: venv ## live monitor of a RocksDB that another program runs (DB=DIR, PID, EVERY)
+	@test -n "$(DB)" || { echo "phase-d: make attach needs DB=DIR, the directory of a RocksDB" >&2; exit 2; }
+	@$(BIN)/phase-d attach --db "$(DB)" $(if $(PID),--pid "$(PID)") $(if $(EVERY),--every "$(EVERY)")
 
 test: venv ## all tests (PYTEST_ARGS)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)

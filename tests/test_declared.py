@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from phase_d_lib.advice.declared import DeclaredScore, load_plan, table, score_of
+from phase_d_lib.advice.declared import DeclaredScore, load_plan, score_of, table
 from phase_d_lib.errors import InputError
 from phase_d_lib.runs import Run, find_runs
 from phase_d_lib.workspace import find_workspace

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from phase_d_lib.guards import Guards, memtable_bytes
 from phase_d_lib.laboratory import Laboratory
 from phase_d_lib.models.base import Case, HostSpeeds
 from phase_d_lib.models.v3 import V3
 from phase_d_lib.optionsfile import LIVE_OPTIONS
 from phase_d_lib.profiles import OptionChanges
 from phase_d_lib.specs import ArrivalSpec, OptionsSpec, RunSpec
-from phase_d_lib.guards import Guards, memtable_bytes
 from phase_d_lib.tuning.online import OnlinePlan, OnlineTuner, Sight
 from phase_d_lib.tuning.online_study import (
     OnlineResult,

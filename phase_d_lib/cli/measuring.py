@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -72,8 +73,8 @@ def smax(
         seed=chosen,
         block=f"smax/{profile}",
     )
-    laboratory = Laboratory.of(loaded, workspace, tell)
-    saturation = search.saturation([search.resumed(laboratory, spec)])
+    laboratory = replace(Laboratory.of(loaded, workspace, tell), resumes=True)
+    saturation = search.saturation([laboratory.run(spec)])
     found = search.measure(laboratory, spec, saturation.saturation_ops_per_s.value, plan)
     if json:
         both = {"saturation": saturation, "s_max": found}
@@ -123,6 +124,29 @@ def adapt(
     result = adaptation.measure(laboratory, traces, model, fleet.case_of)
     typer.echo(result.model_dump_json() if json else adaptation.table(result))
     tell(f"seed {chosen}")
+
+
+def sweep(
+    spec: Annotated[
+        Path, typer.Argument(help="JSON file of one run's spec, as in a run directory.")
+    ],
+    engine: Annotated[
+        list[str], typer.Option(help="Engine, such as librocksdb=/path/librocksdb.so; repeat it.")
+    ],
+    repeats: Annotated[int, typer.Option(min=1, max=100, help="Runs of each engine.")] = 3,
+    json: Annotated[bool, typer.Option(help="One JSON object.")] = False,
+) -> None:
+    """Run one spec on several engines, builds or versions, interleaved, and compare them."""
+    from phase_d_lib.execution import MAX_RETRIES
+    from phase_d_lib.laboratory import Laboratory
+    from phase_d_lib.specs import RunSpec, parse
+    from phase_d_lib.tuning import sweep as comparison
+    from phase_d_lib.workspace import read_json_object
+
+    asked = parse(RunSpec, read_json_object(spec), str(spec))
+    laboratory = Laboratory(find_workspace(), retries=MAX_RETRIES, announce=tell)
+    found = comparison.sweep(laboratory, asked, engine, repeats)
+    typer.echo(found.model_dump_json() if json else comparison.table(found))
 
 
 def record(

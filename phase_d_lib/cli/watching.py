@@ -47,6 +47,50 @@ def watch(
     tell(f"{len(book.all())} alerts; at the end {book.state}")
 
 
+def attach(
+    db: Annotated[Path, typer.Option(help="Directory of the database; read only.")],
+    pid: Annotated[
+        int | None, typer.Option(min=1, help="Process that holds it; default: found by its LOCK.")
+    ] = None,
+    every: Annotated[float, typer.Option(min=0.5, help="Seconds between status lines.")] = 10.0,
+    duration: Annotated[
+        float | None, typer.Option(min=0.5, help="Seconds after which it ends by itself.")
+    ] = None,
+    once: Annotated[bool, typer.Option(help="Tell the present state and end.")] = False,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Serve /metrics here; 0: a free port.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address /metrics is bound to.")] = "127.0.0.1",
+    json: Annotated[bool, typer.Option(help="One JSON object a line.")] = False,
+) -> None:
+    """Watch a RocksDB that another program runs: its LOG, OPTIONS and /proc, read only."""
+    from phase_d_lib.attach.ending import Ending
+
+    with Ending() as ending:  # before the imports below, which take a second
+        from contextlib import closing, nullcontext
+
+        from phase_d_lib.attach.attachment import Attachment
+        from phase_d_lib.attach.rules import expectations_of
+        from phase_d_lib.attach.session import follow
+        from phase_d_lib.attach.wording import line_of
+        from phase_d_lib.metrics import serve
+
+        with closing(Attachment(db, pid)) as attachment:
+            expected, _ = expectations_of(attachment.source.options.cf.get("default", {}))
+            with nullcontext() if port is None else serve(port, host, expected=expected) as served:
+                if served is not None:
+                    tell(f"metrics: {served.url}")
+                follow(
+                    attachment,
+                    ending,
+                    lambda told: say(told.model_dump_json() if json else line_of(told)),
+                    every_s=every,
+                    duration_s=duration,
+                    once=once,
+                    exporter=served,
+                )
+
+
 def early_warning(
     horizon_s: Annotated[float, typer.Option(min=0.5, help="Seconds to look ahead.")] = 5.0,
     target: Annotated[str, typer.Option(help="slowdown or stop.")] = "slowdown",

@@ -42,6 +42,16 @@ class Engine(Protocol):
         """Describe the build: package, version, build kind."""
         ...
 
+    def check(self, spec: RunSpec) -> None:
+        """Refuse a spec that asks for what this engine cannot do.
+
+        Raises
+        ------
+        InputError
+            One line naming it.
+        """
+        ...
+
     def build_base(
         self, workload: WorkloadSpec, options: OptionsSpec, seed: int, folder: Path
     ) -> None:

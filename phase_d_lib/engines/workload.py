@@ -11,12 +11,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from phase_d_lib.errors import InputError
-from phase_d_lib.specs import ArrivalSpec, WorkloadSpec
+from phase_d_lib.specs import ArrivalSpec, RunSpec, WorkloadSpec
 from phase_d_lib.units import MIB
 
 _MAX_ZIPF_KEYS = 50_000_000
 _POOL_BYTES = 16 * MIB
 _PIECE_BYTES = 100
+DRAWN_AT_ONCE = 2048
 
 
 def encode_keys(numbers: np.ndarray, key_bytes: int) -> list[bytes]:
@@ -102,6 +103,22 @@ class ValuePool:
         limit = len(self.pool) - self._value_bytes
         drawn: list[int] = self._rng.integers(0, limit, size=count).tolist()
         return drawn
+
+
+def operations(spec: RunSpec, thread: int, values: ValuePool) -> Iterator[tuple[bytes, int, bool]]:
+    """Yield what one thread does: key, offset of the value in the pool, whether it reads instead.
+
+    Endless; keys, values and the choice between read and put come from streams of their own.
+    """
+    keys = KeyStream(spec.workload, spec.seed, thread)
+    coin = np.random.default_rng([spec.seed, thread, 5])
+    share = spec.workload.read_fraction
+    while True:
+        reads = [False] * DRAWN_AT_ONCE
+        drawn, offsets = keys.keys(DRAWN_AT_ONCE), values.offsets(DRAWN_AT_ONCE)
+        if share:
+            reads = (coin.random(DRAWN_AT_ONCE) < share).tolist()
+        yield from zip(drawn, offsets, reads, strict=True)
 
 
 def _compressible(size: int, ratio: float, rng: np.random.Generator) -> bytes:

@@ -23,7 +23,7 @@ from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from phase_d_lib.tuning.screening import Candidates, Screen, features
 from phase_d_lib.tuning.space import Point, Value, key_of
-from phase_d_lib.tuning.study import distributions
+from phase_d_lib.tuning.study import distributions, leaders_by_mean
 
 RESIDUAL_SD = 0.10
 """Of log measured over simulated rate, before anything is measured."""
@@ -60,6 +60,8 @@ class GuidedSampler(BaseSampler):
     ) -> dict[str, Any]:
         """Propose one option set."""
         points, values, told = self._measured(study)
+        if not self._candidates.points:
+            return {}  # the simulation covers nothing here: every dimension is drawn
         if not points:
             return dict(self._candidates.points[int(np.argmax(self._candidates.log_rates))])
         belief = _Belief(self._screen, points, values, told)
@@ -81,6 +83,8 @@ class GuidedSampler(BaseSampler):
     def leaders(self, study: optuna.Study, count: int) -> list[Point]:
         """Return the measured points of the highest belief, the best first."""
         points, values, told = self._measured(study)
+        if not points:
+            return leaders_by_mean(study, count)
         belief = _Belief(self._screen, points, values, told)
         mean, _ = belief(belief.features, told)
         order: dict[tuple[Value, ...], Point] = {}

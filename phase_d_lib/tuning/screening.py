@@ -20,6 +20,7 @@ from phase_d_lib.tuning.space import (
     Value,
     changes_of,
     key_of,
+    point_of,
     search_space,
 )
 
@@ -104,7 +105,7 @@ class Screen:
         return self._kept(listed, self._told(listed, FINE_SEEDS))
 
     def search(self, count: int, seed: int) -> Candidates:
-        """Look for promising points: half of them spread over the space, half near the best.
+        """Look for promising points: the default, half spread over the space, half near the best.
 
         Parameters
         ----------
@@ -113,7 +114,8 @@ class Screen:
         seed : int
             Of the space-filling half.
         """
-        spread = list(islice(self.space.fill(seed), max(1, count // 2)))
+        own = point_of(self._tuned.scenario)
+        spread = [own, *islice(self.space.fill(seed), max(1, count // 2))]
         found = self._kept(spread, self._told(spread, ROUGH_SEEDS))
         seen, spent = {key_of(p) for p in spread}, len(spread)
         while spent < count and found.points:
