@@ -39,7 +39,12 @@ def read_header(report: Path) -> PhaseDReport:
     """
     if not (report / HEADER).is_file():
         raise InputError(f"{report}: holds no {HEADER}; name a report directory or a bundle")
-    return parse(PhaseDReport, read_json_object(report / HEADER), str(report / HEADER))
+    try:
+        return parse(PhaseDReport, read_json_object(report / HEADER), str(report / HEADER))
+    except InputError as error:
+        raise InputError(
+            f"{error}; it may be of another state of this library, make the report again"
+        ) from None
 
 
 def read_inputs(report: Path, notebooks: Path, find_run: FindRun) -> ReportInputs:

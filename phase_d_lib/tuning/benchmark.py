@@ -60,7 +60,9 @@ class Pool:
         self.held = {n: [_held(row, length_s, record) for row in kept[n]] for n in kept}
         """Configuration -> held rate of each of its runs, ops/s."""
         self.changes: dict[int, OptionChanges] = {n: kept[n][0].changes for n in kept}
-        self.points: dict[int, Point] = {n: point_of(tuned.scenario, self.changes[n]) for n in kept}
+        self.points: dict[int, Point] = {
+            n: self.space.held(point_of(tuned.scenario, self.changes[n])) for n in kept
+        }
         self.shares = np.array([self.space.shares(self.points[n]) for n in kept])
         self.numbers = list(kept)
 

@@ -114,7 +114,7 @@ class Screen:
         seed : int
             Of the space-filling half.
         """
-        own = point_of(self._tuned.scenario)
+        own = self.space.held(point_of(self._tuned.scenario))
         spread = [own, *islice(self.space.fill(seed), max(1, count // 2))]
         found = self._kept(spread, self._told(spread, ROUGH_SEEDS))
         seen, spent = {key_of(p) for p in spread}, len(spread)

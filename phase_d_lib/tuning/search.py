@@ -155,7 +155,7 @@ class Search:
         return self.tuned.guards.breaches(spec, scenario.workload)
 
     def _enqueue(self, point: Point, phase: Phase) -> None:
-        self._study.enqueue_trial(point, user_attrs={_PHASE: phase})
+        self._study.enqueue_trial(self._space.held(point), user_attrs={_PHASE: phase})
 
     def _step(self, phase: Phase) -> None:
         """Ask for a point and evaluate it, unless it breaks a guard."""

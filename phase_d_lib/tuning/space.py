@@ -79,6 +79,13 @@ class Dimension(Frozen):
             return (number - self.low + 0.5) / (self.high - self.low + 1)
         return math.log(number / self.low) / math.log(self.high / self.low)
 
+    def held(self, value: Value) -> Value:
+        """Return the value, or the end of the range it lies beyond."""
+        if self.scale == "choice":
+            return value
+        inside = min(max(float(value), self.low), self.high)
+        return inside if self.scale == "log" else round(inside)
+
     def steps(self, value: Value, factor: float) -> Iterator[Value]:
         """Yield the values one step away from a value, down before up."""
         if self.scale == "choice":
@@ -88,9 +95,9 @@ class Dimension(Frozen):
         for moved in (number / factor, number * factor):
             if self.scale != "log":
                 moved = number + max(1, round(abs(moved - number))) * (1 if moved > number else -1)
-            held = min(max(moved, self.low), self.high)
+            held = self.held(moved)
             if held != number:
-                yield held if self.scale == "log" else round(held)
+                yield held
 
 
 class SearchSpace(Frozen):
@@ -107,6 +114,10 @@ class SearchSpace(Frozen):
         return np.array(
             [min(max(d.share_of(point[d.name]), 0.0), 1.0) for d in self.dimensions], dtype=float
         )
+
+    def held(self, point: Mapping[str, Value]) -> Point:
+        """Return the point, or the nearest inside: rounded sizes may lie just outside."""
+        return {d.name: d.held(point[d.name]) for d in self.dimensions}
 
     def fill(self, seed: int) -> Iterator[Point]:
         """Yield space-filling points without end: a scrambled Sobol sequence."""
