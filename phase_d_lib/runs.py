@@ -59,7 +59,8 @@ class RunResult(Frozen):
     compaction_read_bytes_per_user_byte: float | None
     wal_bytes_per_user_byte: float | None
     mean_l0_files: float
-    pending_compaction_bytes_end: float
+    pending_compaction_bytes_end: float | None
+    """None where the engine does not tell it."""
     cpu_cores_used: float
     steal_fraction: float
     sampler_cpu_fraction: float
@@ -270,8 +271,10 @@ def with_interval_rates(samples: pd.DataFrame) -> pd.DataFrame:
     """Add what happened since the previous sample: rates, shares and amplification."""
     if samples.empty:
         return samples
+    # What an engine lacks is None in every row.
+    absent = [c for c in samples.columns if samples[c].dtype == object]
     latencies = [c for c in samples.columns if str(c).startswith("put_latency_")]
-    numeric = samples.astype(dict.fromkeys(latencies, float))
+    numeric = samples.astype(dict.fromkeys([*latencies, *absent], float))
     elapsed_s = numeric["time_s"].diff()
     change = numeric.filter(like="_total").diff().div(elapsed_s, axis=0)
     machine = numeric["machine_cpu_s_total"].diff()

@@ -99,14 +99,14 @@ def _closes(closure: float | None) -> bool:
 
 
 def write_closure(samples: pd.DataFrame) -> float | None:
-    """(flush + compaction writes) / (compressed.to + bypassed + rejected); None without writes."""
+    """(flush + compaction writes) / (compressed.to + bypassed + rejected); None where unknown."""
     change = _change(samples)
     built = (
         change["compressed_to_bytes_total"]
         + change["compression_bypassed_bytes_total"]
         + change["compression_rejected_bytes_total"]
     )
-    if built <= 0:
+    if not built > 0:  # nothing was written, or the engine lacks one of the counters
         return None
     return float((change["flush_write_bytes_total"] + change["compact_write_bytes_total"]) / built)
 

@@ -36,28 +36,38 @@ from tests.test_report import START, log_text, sample
 REPOSITORY = find_workspace(Path(__file__).parent)
 HOST_NAME, USER_PATH = "dbhost-17.corp.example", "/home/kimdev/rocks/db"
 TUNED = "write-buffer-8m"
-_SPEEDS = {TUNED: 1.8, "foreground": 3.0, "slots": 1.4}
+_SPEEDS = {"foreground": 3.0, "slots": 1.4}
 """Last word of a block's name -> its rate, over the default's."""
+_BEGINS = {"monitoring": "monitoring", "search": "tuning", "validation": "validation"}
+"""First word of a block's name -> stage that begins with it."""
+_SUSTAINED_OPS_PER_S = 15_000.0
+"""Arrival rate above which a hand-made run stops writes."""
 
 
 def small_profile() -> Profile:
-    """The quick profile with as little in each stage as a report needs."""
+    """The quick profile with as little in each stage as a report needs, but with every part."""
     quick = load_profile(REPOSITORY.profiles, "quick")
     window = {"duration_s": 30.0, "warmup_s": 2.0}
+    s_max = {"trial_s": 20.0, "warmup_s": 2.0, "budget_s": 100.0, "min_trials": 3}
     return Profile.model_validate(
         {
             **quick.model_dump(),
             "name": "small",
             "description_ko": "묶음 시험에 쓰는 작은 구성입니다.",
             "seed": 7,
-            "budget_s": 600.0,
+            "budget_s": 2000.0,
             "integration": {
-                **window, "foreground_s": 20.0, "slot_s": 20.0,
+                **window, "foreground_s": 20.0, "slot_s": 20.0, "s_max": s_max,
                 "calibration": {"write-buffer-4m": {"write_buffer_size": 4 << 20}},
             },
             "monitoring": {**window, "loop_s": 5.0, "sample_period_s": 0.5},
             "tuning": {
                 **window, "pairs": 2, "candidates": {TUNED: {"write_buffer_size": 8 << 20}},
+                "search": {
+                    "duration_s": 12.0, "warmup_s": 2.0, "evaluations": 4, "finalists": 1,
+                    "finalist_s": 20.0, "finalist_warmup_s": 2.0, "simulated": 4,
+                },
+                "effects": {"duration_s": 12.0, "warmup_s": 2.0}, "s_max": s_max,
                 "guards": {"memtable_bytes": 16 << 20},
             },
             "validation": {**window, "pairs": 2, "held_out": 1},
@@ -79,7 +89,7 @@ class PaperLaboratory(Laboratory):
 def paper_run(folder: Path, spec: RunSpec, predictions: list[Prediction], shift: int) -> Run:
     """Write one run directory; repeated runs differ by a little."""
     name = spec.block.rpartition("/")[2]
-    speed = _SPEEDS.get(name, 1.0) * (1.0 + 0.01 * (shift % 3))
+    speed, held = speed_of(spec, name, shift)
     claim(folder)
     (folder / "spec.json").write_text(spec.model_dump_json(indent=1))
     if predictions:
@@ -91,10 +101,20 @@ def paper_run(folder: Path, spec: RunSpec, predictions: list[Prediction], shift:
     rows = [row_of(number, period_s, speed, stalled=stalled) for number in range(count + 1)]
     (folder / "samples.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     (folder / "latency.jsonl").write_text("".join(histogram(rows, spec.duration_s)))
-    (folder / "LOG").write_text(named_log())
+    (folder / "LOG").write_text(named_log(stops=not held))
     (folder / "OPTIONS").write_text(f"[DBOptions]\n  wal_dir={USER_PATH}\n")
     (folder / "host.json").write_text(host().model_dump_json(indent=1))
     return runs.finish(folder, "complete", None)
+
+
+def speed_of(spec: RunSpec, name: str, shift: int) -> tuple[float, bool]:
+    """Rate of a run over that of the default options, and whether it held what arrived."""
+    arriving = spec.workload.arrival.rate_ops_per_s
+    if arriving is not None:
+        held = arriving <= _SUSTAINED_OPS_PER_S
+        return min(arriving, _SUSTAINED_OPS_PER_S) / 20_000.0, held
+    larger = 1.8 if spec.options.write_buffer_size >= 8 << 20 else 1.0
+    return _SPEEDS.get(name, larger) * (1.0 + 0.01 * (shift % 3)), False
 
 
 def row_of(number: int, period_s: float, speed: float, *, stalled: bool) -> dict[str, Any]:
@@ -119,9 +139,10 @@ def histogram(rows: list[dict[str, Any]], duration_s: float) -> list[str]:
     return lines
 
 
-def named_log() -> str:
+def named_log(*, stops: bool) -> str:
     """A LOG as RocksDB writes it: it names the host and the directory of the database."""
     first, *rest = log_text().splitlines(keepends=True)
+    rest = [line for line in rest if stops or "Stopping writes" not in line]
     stamp = first.partition(" 140 ")[0]
     told = (
         f"{stamp} 140 Host name (Env):  {HOST_NAME}\n",
@@ -187,11 +208,12 @@ def whole_report(root: Path) -> tuple[Path, Workspace]:
 
 
 def used_by_stage(laboratory: Laboratory) -> dict[str, list[str]]:
-    """Stage -> runs, told by the first word of their blocks."""
-    words = {"calibration": "integration", "monitoring": "monitoring", "tuning": "tuning"}
+    """Stage -> runs, in the order they were used in."""
     found: dict[str, list[str]] = {}
+    stage = "integration"
     for run in laboratory.used:
-        stage = words.get(run.spec.block.partition("/")[0], "validation")
+        word = run.spec.block.partition("/")[0]
+        stage = _BEGINS.get(word, stage)
         found.setdefault(stage, []).append(run.spec.run_id)
     return found
 

@@ -242,6 +242,47 @@ def test_results_in_the_notebooks_are_computed_again_from_the_runs(bundle: Path)
 
 
 @pytest.mark.slow
+def test_search_effects_and_s_max_are_computed_again(bundle: Path) -> None:
+    find_run = runs_of_folder(bundle / "runs")
+    inputs = read_inputs(bundle / "report", bundle / "notebooks", find_run)
+    calibration, tuning = inputs.integration.calibration, inputs.tuning
+    found, search, effects = calibration.sustained, tuning.search, tuning.effects
+    assert found is not None
+    assert found.s_max_ops_per_s is not None
+    assert search is not None
+    assert effects is not None
+    higher = found.s_max_ops_per_s.model_copy(update={"value": 16_000.0})
+    held = found.trials[0].model_copy(update={"held": True, "failures": ()})
+    s_max = found.model_copy(
+        update={"s_max_ops_per_s": higher, "trials": (held, *found.trials[1:])}
+    )
+    first = effects.reverted[0].model_copy(update={"rate_ratio": 9.0})
+    last = search.evaluations[-1].model_copy(update={"stall_fraction": 0.1})
+    forged = inputs.model_copy(
+        update={
+            "integration": inputs.integration.model_copy(
+                update={"calibration": calibration.model_copy(update={"sustained": s_max})}
+            ),
+            "tuning": tuning.model_copy(
+                update={
+                    "effects": effects.model_copy(update={"reverted": (first,)}),
+                    "search": search.model_copy(
+                        update={"evaluations": (*search.evaluations[:-1], last)}
+                    ),
+                }
+            ),
+        }
+    )
+    fields = {one.field for one in result_differences(forged, find_run)}
+    assert {
+        "calibration/sustained/s_max_ops_per_s/value",
+        "calibration/sustained/trials/0/held",
+        "effects/reverted/0/rate_ratio",
+        f"search/evaluations/{len(search.evaluations) - 1}/stall_fraction",
+    } <= fields
+
+
+@pytest.mark.slow
 def test_an_option_set_that_its_run_did_not_have_is_found(bundle: Path) -> None:
     find_run = runs_of_folder(bundle / "runs")
     inputs = read_inputs(bundle / "report", bundle / "notebooks", find_run)
@@ -264,7 +305,8 @@ def everything(bundle: Path) -> Iterator[Difference]:
 def test_an_untouched_bundle_verifies_as_folder_and_zip() -> None:
     result = CliRunner().invoke(app, ["verify", str(shared().bundle.file)])
     assert result.exit_code == 0, result.output
-    assert re.search(r"verified: \d+ hashes, 13 runs from their samples", result.output)
+    runs = shared().bundle.runs
+    assert re.search(rf"verified: \d+ hashes, {runs} runs from their samples", result.output)
     assert "not recomputed: seeds" in result.output
 
 
@@ -352,6 +394,20 @@ def test_an_unreadable_file_is_a_finding_or_no_bundle(bundle: Path) -> None:
             entry["sha256"] = "cf8f4f4a3b3c"
     (bundle / "manifest.json").write_text(json.dumps(manifest))
     assert any("samples.parquet" in str(found) for found in everything(bundle))
+
+
+@pytest.mark.slow
+def test_hostile_contents_are_findings_and_no_traceback(bundle: Path) -> None:
+    (bundle / "report" / "phase_d_report.md").write_bytes(b"\xff\xfe")
+    (bundle / "report" / "alerts.json").write_text("[" * 100_000)
+    (bundle / "notebooks" / "05_report.ipynb").write_text('{"cells": 3}')
+    (bundle / "index.html").write_bytes(b"\x00")
+    repair(bundle)
+    result = CliRunner().invoke(app, ["verify", str(bundle)])
+    assert result.exit_code == 1
+    assert isinstance(result.exception, SystemExit)
+    assert "alerts.json" in result.stdout
+    assert "index.html" in result.stdout
 
 
 # -- two values side by side -----------------------------------------------------------------------

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from html import escape
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from phase_d_lib.bundle.differences import (
     page_differences,
     sources_of,
     text_differences,
+    text_of,
     value_differences,
 )
 from phase_d_lib.bundle.layout import NOTEBOOKS, REPORT, RUNS
@@ -29,6 +31,7 @@ from phase_d_lib.bundle.notebooks import folded_page, read_notebook
 from phase_d_lib.bundle.reading import FindRun
 from phase_d_lib.bundle.recompute import Recomputation
 from phase_d_lib.engines import DEFAULT_ENGINE
+from phase_d_lib.errors import InputError
 from phase_d_lib.report.inputs import ReportInputs
 from phase_d_lib.report.render import REPORT_NAME
 from phase_d_lib.runs import Run, with_interval_rates
@@ -112,10 +115,10 @@ def report_differences(folder: Path, again: Path, *, drawn_alike: bool) -> Itera
         elif name.endswith(".json"):
             yield from json_differences(f"{REPORT}/{name}", shown, expected)
         elif name.endswith(".html"):
-            yield from _page_differences(f"{REPORT}/{name}", shown, expected.read_text(), report)
+            yield from _page_differences(f"{REPORT}/{name}", shown, text_of(expected), report)
         elif name.endswith(_TEXTS):
             yield from text_differences(
-                f"{REPORT}/{name}", shown.read_text(), expected.read_text(), sources
+                f"{REPORT}/{name}", text_of(shown), text_of(expected), sources
             )
         elif name.endswith(_DRAWN) and drawn_alike and shown.read_bytes() != expected.read_bytes():
             yield Difference(
@@ -126,10 +129,15 @@ def report_differences(folder: Path, again: Path, *, drawn_alike: bool) -> Itera
 
 def json_differences(file: str, shown: Path, expected: Path) -> Iterator[Difference]:
     """Check a JSON file value by value, exactly."""
-    found = list(value_differences(file, read_json_object(shown), read_json_object(expected)))
+    try:
+        value = read_json_object(shown)
+    except InputError:
+        yield Difference(file=file, field="", shown="no JSON object", recomputed="one")
+        return
+    found = list(value_differences(file, value, read_json_object(expected)))
     yield from found
     if not found:  # the same values written in another way
-        yield from text_differences(file, shown.read_text(), expected.read_text(), {})
+        yield from text_differences(file, text_of(shown), text_of(expected), {})
 
 
 def notebook_differences(folder: Path) -> Iterator[Difference]:
@@ -140,12 +148,15 @@ def notebook_differences(folder: Path) -> Iterator[Difference]:
         if not (notebook.is_file() and page.is_file()):
             yield _present(f"{NOTEBOOKS}/{page.name}", page, notebook)
             continue
-        again = folded_page(read_notebook(notebook), notebook.stem)
-        yield from page_differences(f"{NOTEBOOKS}/{page.name}", page.read_text(), again)
+        try:
+            again = folded_page(read_notebook(notebook), notebook.stem)
+        except Exception as error:  # nbformat and nbconvert raise what they meet
+            again = f"<p>nothing, for {escape(type(error).__name__)}</p>"
+        yield from page_differences(f"{NOTEBOOKS}/{page.name}", text_of(page), again)
 
 
 def _page_differences(file: str, shown: Path, expected: str, report: Path) -> Iterator[Difference]:
-    text = shown.read_text()
+    text = text_of(shown)
     known = {hashlib.sha256(p.read_bytes()).digest() for p in report.glob("*.png")}
     for number, found in enumerate(_PICTURE.finditer(text), start=1):
         if hashlib.sha256(base64.b64decode(found.group(1))).digest() not in known:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 from phase_d_lib.specs import Frozen
@@ -103,6 +104,11 @@ def text_differences(
                 shown=_brief(word),
                 recomputed=_brief(meant),
             )
+
+
+def text_of(file: Path) -> str:
+    """Read a text that may hold anything: what is no UTF-8 becomes a sign that says so."""
+    return file.read_text(errors="replace")
 
 
 class PagePiece(Frozen):

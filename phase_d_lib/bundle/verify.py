@@ -26,8 +26,9 @@ from phase_d_lib.bundle.differences import (
     page_differences,
     page_pieces,
     text_differences,
+    text_of,
 )
-from phase_d_lib.bundle.layout import NOTEBOOKS, REPORT, RUNS
+from phase_d_lib.bundle.layout import INDEX, NOTEBOOKS, REPORT, RUNS
 from phase_d_lib.bundle.manifest import (
     Manifest,
     hash_differences,
@@ -37,6 +38,7 @@ from phase_d_lib.bundle.manifest import (
 from phase_d_lib.bundle.rawruns import LOG, TABLES
 from phase_d_lib.bundle.reading import read_inputs, runs_of_folder, stage_runs
 from phase_d_lib.errors import InputError, PhaseDError
+from phase_d_lib.report.inputs import ReportInputs
 from phase_d_lib.report.render import REPORT_NAME, write_report
 from phase_d_lib.runs import Run
 from phase_d_lib.specs import Frozen
@@ -48,7 +50,8 @@ NOT_RECOMPUTED = (
     "beside their results"
 )
 """What no raw sample of a bundle can tell."""
-_Wrong = (ArithmeticError, LookupError, TypeError, ValueError, PhaseDError)
+_WRONG = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What computing raises on values that no measurement gave."""
 
 
 class Verification(Frozen):
@@ -123,14 +126,16 @@ def content_differences(folder: Path, manifest: Manifest, say: Say) -> Iterator[
     find_run = runs_of_folder(folder / RUNS)
     inputs = read_inputs(folder / REPORT, folder / NOTEBOOKS, find_run)
     say("the results of the stages from the runs")
-    try:
-        yield from result_differences(inputs, find_run)
-    except _Wrong as error:
-        yield Difference(
-            file=NOTEBOOKS, field="", shown="results",
-            recomputed=f"nothing, for {type(error).__name__}: {error}",
-        )  # fmt: skip
+    yield from _as_findings(NOTEBOOKS, result_differences(inputs, find_run))
     say("every file of the report from the results")
+    yield from _as_findings(REPORT, _written_differences(folder, manifest, inputs))
+    pages = front_pages(folder, inputs, find_run, used, redacted=manifest.redacted)
+    yield from _as_findings(INDEX, _front_differences(folder, pages))
+
+
+def _written_differences(
+    folder: Path, manifest: Manifest, inputs: ReportInputs
+) -> Iterator[Difference]:
     here = this_library()
     with tempfile.TemporaryDirectory(prefix="phase-d-verify-") as scratch:
         write_report(inputs, Path(scratch))
@@ -138,13 +143,33 @@ def content_differences(folder: Path, manifest: Manifest, say: Say) -> Iterator[
         yield from report_differences(folder, Path(scratch), drawn_alike=alike)
     if manifest.library.rendering == here.rendering:
         yield from notebook_differences(folder)
-    for name, text in front_pages(folder, inputs, find_run, used, redacted=manifest.redacted):
+
+
+def _front_differences(folder: Path, pages: Iterator[tuple[str, str]]) -> Iterator[Difference]:
+    for name, text in pages:
         file = folder / name
-        shown = file.read_text() if file.is_file() else ""
+        shown = text_of(file) if file.is_file() else ""
         if name.endswith(".html"):
             yield from page_differences(name, shown, text)
         else:
             yield from text_differences(name, shown, text, {})
+
+
+def _as_findings(part: str, found: Iterator[Difference]) -> Iterator[Difference]:
+    """Pass differences on; values that nothing can be computed from are one, too."""
+    try:
+        yield from found
+    except (
+        ArithmeticError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        PhaseDError,
+    ) as error:
+        first = (str(error).splitlines() or [""])[0]
+        again = f"nothing, for {type(error).__name__}: {first}"
+        yield Difference(file=part, field="", shown="what it holds", recomputed=again)
 
 
 def _readable(place: Path) -> Run:
@@ -199,5 +224,5 @@ def _count_values(file: Path) -> int:
 
 
 def _count_numbers(page: Path) -> int:
-    text = page.read_text() if page.is_file() else ""
+    text = text_of(page) if page.is_file() else ""
     return sum(bool(piece.source) for piece in page_pieces(text))

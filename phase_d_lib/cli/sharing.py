@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from phase_d_lib.cli.console import say, tell
 from phase_d_lib.workspace import find_workspace
 
-_MOST_LINES = 40
+if TYPE_CHECKING:
+    from phase_d_lib.bundle.differences import Difference
+
+_MOST_LINES = 8
+"""Differences told of one file."""
 
 
 def share(
@@ -56,10 +60,8 @@ def verify(
     if json:
         typer.echo(found.model_dump_json())
     else:
-        for difference in found.differences[:_MOST_LINES]:
-            say(str(difference))
-        if len(found.differences) > _MOST_LINES:
-            say(f"... and {len(found.differences) - _MOST_LINES} more")
+        for line in _shortened(found.differences):
+            say(line)
         for note in found.notes:
             say(f"note: {note}")
     if found.differences:
@@ -90,6 +92,17 @@ def compare(
         typer.echo(text)
     else:
         tell(f"written: {out}")
+
+
+def _shortened(found: Sequence[Difference]) -> Iterator[str]:
+    """One line a difference, the first few of each file."""
+    by_file: dict[str, list[Difference]] = {}
+    for difference in found:
+        by_file.setdefault(difference.file, []).append(difference)
+    for file, own in by_file.items():
+        yield from map(str, own[:_MOST_LINES])
+        if len(own) > _MOST_LINES:
+            yield f"{file}: and {len(own) - _MOST_LINES} differences more"
 
 
 def _telling(verb: str) -> Callable[[str], None]:
