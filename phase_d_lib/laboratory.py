@@ -85,12 +85,20 @@ class Laboratory:
             run = done
         else:
             time.sleep(cool_off_s)
-            frozen = None if predictions is None else list(predictions)
-            run = execute(
-                spec, self.workspace, predictions=frozen, on_sample=on_sample, retries=self.retries
-            )
+            run = self._execute(spec, predictions, on_sample)
         self.used.append(run)
         return run
+
+    def _execute(
+        self,
+        spec: RunSpec,
+        predictions: Sequence[dict[str, Any]] | None,
+        on_sample: OnSample | None,
+    ) -> Run:
+        frozen = None if predictions is None else list(predictions)
+        return execute(
+            spec, self.workspace, predictions=frozen, on_sample=on_sample, retries=self.retries
+        )
 
     def probe(self, plan: ProbePlan) -> DeviceProbe:
         """Measure the device under the databases, or return the recorded probe.

@@ -142,7 +142,10 @@ def report_inputs(stage: Stage) -> tuple[ReportInputs, Path]:
     run_ids = {
         "integration": list(integration.calibration.sources.values()),
         "monitoring": [monitoring.run_id],
-        "tuning": [trial.run_id for trial in tuning.trials],
+        "tuning": [
+            *(found.run_id for found in (tuning.search.evaluations if tuning.search else ())),
+            *(trial.run_id for trial in tuning.trials),
+        ],
         "validation": [case.run_id for case in validation.cases],
     }
     runs = {name: [stage.find_run(i) for i in ids] for name, ids in run_ids.items()}

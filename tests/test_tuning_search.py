@@ -39,7 +39,9 @@ def small() -> TuningScenario:
     tuned = load_scenario(REPOSITORY.scenarios, "equal-budget")
     workload = tuned.scenario.workload.model_copy(update={"keys": 20_000})
     scenario = tuned.scenario.model_copy(update={"workload": workload})
-    return tuned.model_copy(update={"scenario": scenario})
+    # Level 0 alone holds several times so small a tree.
+    guards = tuned.guards.model_copy(update={"space_amplification": 50.0})
+    return tuned.model_copy(update={"scenario": scenario, "guards": guards})
 
 
 def test_debt_that_grows_lowers_the_rate_and_debt_repaid_raises_it() -> None:
