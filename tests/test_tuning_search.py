@@ -130,8 +130,11 @@ def test_a_killed_search_resumes_without_repeating_a_run(
     result = second.run()
     after = {f.parent.name: f.stat().st_mtime_ns for f in runs_of(second)}
     assert {name: after[name] for name in done} == done, "a finished run was run again"
-    assert len(after) == PLAN.evaluations == len(result.evaluations)
-    check(result)
+    # Where every run lost the CPU to others there is nothing to take for a finalist.
+    screened = [e for e in result.evaluations if e.phase != "finalist"]
+    finalists = PLAN.finalists if any(e.usable for e in screened) else 0
+    assert len(after) == len(result.evaluations) == len(screened) + finalists
+    check(result, finalists)
 
     third = searched(small, tmp_path, BASELINE_SAMPLERS["random"](1)).run()
     assert third == result
@@ -142,17 +145,17 @@ def runs_of(search: Search) -> list[Path]:
     return sorted(search.laboratory.workspace.runs.glob("*/result.json"))
 
 
-def check(result: SearchResult) -> None:
+def check(result: SearchResult, finalists: int) -> None:
     phases = [e.phase for e in result.evaluations]
-    assert phases == ["default", "candidate", "screening", "finalist"]
-    assert [e.number for e in result.evaluations] == [0, 1, 2, 3]
+    assert phases == ["default", "candidate", "screening", *["finalist"] * finalists]
+    assert [e.number for e in result.evaluations] == list(range(len(phases)))
     assert result.evaluations[0].changes == {}
     assert result.evaluations[1].changes == {"max_bytes_for_level_base": 16 << 20}
     assert [r.name for r in result.rejected] == ["too much memory"]
     assert "memtable_bytes" in str(result.rejected[0].breaches[0])
     assert result.guards_broken == sum(bool(e.breaches) for e in result.evaluations)
-    best = max(e.held_ops_per_s for e in result.evaluations if e.phase == "finalist")
     if result.chosen:
+        best = max(e.held_ops_per_s for e in result.evaluations if e.usable)
         assert result.default_ops_per_s is not None
         assert best > result.default_ops_per_s
 
