@@ -17,15 +17,12 @@ from phase_d_lib.execution import MAX_RETRIES
 from phase_d_lib.laboratory import DEVICE_FILE, Laboratory, fresh_seed
 from phase_d_lib.models import intervals
 from phase_d_lib.profiles import load_profile
-from phase_d_lib.runs import Run
+from phase_d_lib.runs import Run, without_statistics_dumps
 from phase_d_lib.stages import run_through
 from phase_d_lib.validation import ValidationResult, validate
 from phase_d_lib.workspace import MARKER, Workspace, claim, remove, write_atomically
 
 POOL_PROFILE = "pool"
-_STATISTICS_DUMP = re.compile(
-    rb"^.*------- DUMPING STATS -------\n(?:(?!\d{4}/).*\n)*", re.MULTILINE
-)
 _HOST_LINE = re.compile(rb"(Host name \(Env\):\s*)\S+")
 _ABSOLUTE_PATH = re.compile(rb"(?<![\w.])/(?:tmp|root|home|work|var|Users)/[\w./+-]*")
 _KEPT = (
@@ -122,6 +119,6 @@ def keep(run: Run, target: Path) -> None:
             shutil.copyfile(run.path / name, target / name)
     for name in ("samples", "latency"):
         shutil.copyfile(run.path / f"{name}.parquet", target / f"{name}.parquet")
-    log = _STATISTICS_DUMP.sub(b"", (run.path / "LOG").read_bytes())
+    log = without_statistics_dumps((run.path / "LOG").read_bytes())
     log = _HOST_LINE.sub(rb"\1redacted", _ABSOLUTE_PATH.sub(b"/redacted", log))
     (target / "LOG.gz").write_bytes(gzip.compress(log, mtime=0))

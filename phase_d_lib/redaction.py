@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -114,13 +114,7 @@ class Redactor:
 
     def record(self, value: Any) -> Any:
         """Return a value of JSON with every text in it replaced; keys and numbers are kept."""
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, Mapping):
-            return {key: self.record(part) for key, part in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.record(part) for part in value]
-        return value
+        return each_text(value, self.text)
 
     @contextmanager
     def errors(self) -> Iterator[None]:
@@ -187,3 +181,14 @@ def _is_place_in_code(found: re.Match[str]) -> bool:
     text, begin, end = found.string, found.start(), found.end()
     bracketed = text[begin - 1 : begin] == "[" and text[end : end + 1] == ":"
     return bracketed and _CODE_PLACE.fullmatch(found.group()) is not None
+
+
+def each_text(value: Any, replace: Callable[[str], str]) -> Any:
+    """Return a value of JSON with every text in it replaced; keys and numbers are kept."""
+    if isinstance(value, str):
+        return replace(value)
+    if isinstance(value, Mapping):
+        return {key: each_text(part, replace) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [each_text(part, replace) for part in value]
+    return value

@@ -6,6 +6,7 @@ While a run goes, samples and latency rows are JSON lines, so a killed run keeps
 
 from __future__ import annotations
 
+import re
 import shutil
 from datetime import UTC, datetime
 from functools import cached_property
@@ -28,6 +29,9 @@ from phase_d_lib.workspace import MARKER, claim, write_atomically
 
 SCHEMA_VERSION = 1
 Status = Literal["complete", "stopped", "partial"]
+_STATISTICS_DUMP = re.compile(
+    rb"^.*------- DUMPING STATS -------\n(?:(?!\d{4}/).*\n)*", re.MULTILINE
+)
 
 
 class RunResult(Frozen):
@@ -238,6 +242,11 @@ def keep_database_files(path: Path, database: Path) -> None:
     options = sorted(database.glob("OPTIONS-*"))
     if options:
         shutil.copyfile(options[-1], path / "OPTIONS")
+
+
+def without_statistics_dumps(log: bytes) -> bytes:
+    """Return a LOG without its statistics dumps, most of its size; no number needs them."""
+    return _STATISTICS_DUMP.sub(b"", log)
 
 
 def find_runs(runs: Path) -> list[Run]:

@@ -10,6 +10,7 @@ from traitlets.config import Config
 
 from phase_d_lib.bundle.privacy import Scrubber
 from phase_d_lib.notebook_packages import nbformat
+from phase_d_lib.report.bundle import without_scraps
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _ACTIVE = re.compile(
@@ -57,12 +58,9 @@ def folded_page(notebook: nbformat.NotebookNode, title: str) -> str:
 
     Scraps, which hold data and no text to read, are left out; so is anything active in an output.
     """
-    shown = nbformat.from_dict(notebook)
-    for cell in shown.cells:
-        if cell.cell_type == "code":
-            cell.outputs = [out for out in cell.outputs if not _is_scrap(out)]
     from nbconvert import HTMLExporter  # half a second, and only pages need it
 
+    shown = without_scraps(notebook)
     exporter = HTMLExporter(
         config=Config(
             {
@@ -90,11 +88,6 @@ def inert(page: str) -> str:
 def outside_addresses(page: str) -> list[str]:
     """What a page would run or fetch from elsewhere; a link to follow is neither."""
     return [found.group() for found in _OUTSIDE.finditer(page)]
-
-
-def _is_scrap(output: Any) -> bool:
-    kinds = output.get("data", {})
-    return bool(kinds) and all(kind.startswith("application/scrapbook") for kind in kinds)
 
 
 def _scrubbed_cell(cell: Any, scrub: Scrubber) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from phase_d_lib.host import Host
-from phase_d_lib.redaction import KEPT, Redactor
+from phase_d_lib.redaction import KEPT, Redactor, each_text
 
 _PATH = re.compile(
     # What stands before it must not make it a fraction, a closing tag, a URL or base64 text.
@@ -56,13 +56,7 @@ class Scrubber:
 
     def record(self, value: Any) -> Any:
         """Return a value of JSON with every text in it replaced; keys and numbers are kept."""
-        if isinstance(value, str):
-            return self.text(value)
-        if isinstance(value, Mapping):
-            return {key: self.record(part) for key, part in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.record(part) for part in value]
-        return value
+        return each_text(value, self.text)
 
     def leaks(self, text: str) -> list[str]:
         """Private words and absolute paths that still stand in a text."""

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import gzip
-import re
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from phase_d_lib.bundle.privacy import Scrubber
-from phase_d_lib.runs import Run
+from phase_d_lib.runs import Run, without_statistics_dumps
 from phase_d_lib.workspace import write_atomically
 
 TEXTS = ("spec.json", "host.json", "prediction.json", "result.json", "OPTIONS", "commands.jsonl")
 TABLES = ("samples.parquet", "latency.parquet")
 LOG = "LOG.gz"
 _HEAD_BYTES = 1 << 16
-_STATISTICS_DUMP = re.compile(
-    rb"^.*------- DUMPING STATS -------\n(?:(?!\d{4}/).*\n)*", re.MULTILINE
-)
 
 
 def log_bytes(run: Run) -> bytes:
@@ -57,7 +53,7 @@ def copy_run(run: Run, target: Path, scrub: Scrubber | None) -> None:
         if (run.path / name).is_file():
             table = pq.read_table(run.path / name)
             pq.write_table(table, target / name, compression="zstd", compression_level=9)
-    log = _STATISTICS_DUMP.sub(b"", log_bytes(run))
+    log = without_statistics_dumps(log_bytes(run))
     if scrub:
         text = log.decode(errors="surrogateescape")
         log = scrub.text(text).encode(errors="surrogateescape")

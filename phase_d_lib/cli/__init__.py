@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import sys
 
-# nbformat imports an optional URL grammar that costs over a second and is never used here; only
-# a whole process may decide that, so the library itself does not.
-sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+import typer
 
-import typer  # noqa: E402
-
-from phase_d_lib.cli import (  # noqa: E402
+from phase_d_lib.cli import (
     advising,
     imports,
     logs,
@@ -21,8 +17,8 @@ from phase_d_lib.cli import (  # noqa: E402
     tuning,
     watching,
 )
-from phase_d_lib.cli.console import tell  # noqa: E402
-from phase_d_lib.errors import PhaseDError  # noqa: E402
+from phase_d_lib.cli.console import tell
+from phase_d_lib.errors import PhaseDError
 
 app = typer.Typer(
     help="Predict, measure, watch, tune and validate how fast a RocksDB can keep writing.",

@@ -64,25 +64,24 @@ def tune(
     from phase_d_lib.report.tuning_summary import summary_page
     from phase_d_lib.tuning import records
     from phase_d_lib.tuning.handover import handover
-    from phase_d_lib.tuning.protocol import make_search, tune_scenario
+    from phase_d_lib.tuning.protocol import check_sampler, make_search, tune_scenario
     from phase_d_lib.tuning.scenarios import load_scenario
     from phase_d_lib.workspace import claim, write_atomically
 
     workspace = find_workspace()
     loaded = load_profile(workspace.profiles, profile)
     tuned = load_scenario(workspace.scenarios, scenario)
+    check_sampler(sampler)
     handover(tuned.scenario.options, {"write_buffer_size": 1}, "commands", apply_cmd)
+    given = None if calibration is None else read_calibration(calibration)
     asked = records.Assignment(
         tuned=tuned, plan=loaded.tuning, sampler=sampler, seed=fresh_seed(seed)
     )
     folder, asked = records.open_tuning(claim(workspace.tunings), asked, seed)
     tell(f"tuning {scenario} in {folder}")
     laboratory = Laboratory(workspace, retries=1, announce=tell, resumes=True)
-    if calibration is None:
-        known = calibrate(laboratory, tuned.scenario, loaded.integration.host_only, asked.seed)
-    else:
-        known = read_calibration(calibration)
-    fleet = Fleet(known)
+    plan = loaded.integration.host_only
+    fleet = Fleet(given or calibrate(laboratory, tuned.scenario, plan, asked.seed))
     search = make_search(
         laboratory, tuned, asked.plan, asked.seed, fleet, sampler, folder / records.JOURNAL
     )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nbformat
-from nbconvert import HTMLExporter
 from traitlets.config import Config
 
+from phase_d_lib.notebook_packages import nbformat
 from phase_d_lib.report.render import write_index, write_manifest
 from phase_d_lib.stages import used_runs
 from phase_d_lib.workspace import Workspace, write_atomically
@@ -42,10 +41,9 @@ def notebook_html(notebook: Path) -> str:
 
     Code cells are kept; scraps, which hold data and no text to read, are left out.
     """
-    content = nbformat.read(notebook, as_version=4)
-    for cell in content.cells:
-        if cell.cell_type == "code":
-            cell.outputs = [out for out in cell.outputs if not _is_scrap(out)]
+    from nbconvert import HTMLExporter  # half a second, and only pages need it
+
+    content = without_scraps(nbformat.read(notebook, as_version=4))
     exporter = HTMLExporter(
         config=Config(
             {
@@ -62,6 +60,15 @@ def notebook_html(notebook: Path) -> str:
     )
     body: str = exporter.from_notebook_node(content)[0]
     return body
+
+
+def without_scraps(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """Return a notebook without its scraps, which hold data and no text to read."""
+    shown: nbformat.NotebookNode = nbformat.from_dict(notebook)
+    for cell in shown.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [out for out in cell.outputs if not _is_scrap(out)]
+    return shown
 
 
 def _is_scrap(output: nbformat.NotebookNode) -> bool:

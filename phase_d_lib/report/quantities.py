@@ -25,7 +25,9 @@ def step_of(estimate: Estimate) -> float:
     Without an interval the value keeps three significant digits.
     """
     if estimate.low is not None and estimate.high is not None and estimate.high > estimate.low:
-        return _power(0.5 * (estimate.high - estimate.low), 2)
+        # An interval of almost no width makes no digit mean more.
+        fine = _power(abs(estimate.value), 6)
+        return max(_power(0.5 * (estimate.high - estimate.low), 2), fine)
     return _power(abs(estimate.value), 3)
 
 

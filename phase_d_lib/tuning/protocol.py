@@ -138,15 +138,15 @@ def make_search(
     """
     if plan.search is None:
         return None
-    names = (GUIDED, *BASELINE_SAMPLERS)
-    if sampler not in names:
-        raise InputError(f"sampler = {sampler!r}: allowed are {', '.join(names)}")
+    check_sampler(sampler)
     leaders: Leaders = leaders_by_mean
     proposing: BaseSampler
     if sampler == GUIDED:
         screen = make_screen(tuned, fleet)
         laboratory.announce(f"simulating {plan.search.simulated} option sets")
         found = screen.search(plan.search.simulated, derived_seed(seed, "screen"))
+        if not found.points:
+            laboratory.announce("none of them can be simulated: option sets are drawn at random")
         proposing = guided = GuidedSampler(screen, found)
         leaders = guided.leaders
     else:
@@ -163,6 +163,19 @@ def make_search(
         leaders=leaders,
         space_of=lambda spec: simulated_space_amplification(fleet.case_of(spec)),
     )
+
+
+def check_sampler(name: str) -> None:
+    """Refuse a sampler there is not.
+
+    Raises
+    ------
+    InputError
+        With the names that are allowed.
+    """
+    names = (GUIDED, *BASELINE_SAMPLERS)
+    if name not in names:
+        raise InputError(f"sampler = {name!r}: allowed are {', '.join(names)}")
 
 
 def make_screen(tuned: TuningScenario, fleet: Fleet) -> Screen:

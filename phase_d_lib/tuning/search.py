@@ -26,6 +26,7 @@ from phase_d_lib.tuning.study import (
     leaders_by_mean,
     open_study,
     unfinished,
+    waiting,
 )
 
 Phase = Literal["default", "candidate", "screening", "finalist"]
@@ -103,7 +104,8 @@ class Search:
     seed : int
         Of the runs.
     candidates : mapping
-        Option sets to measure first, by name; one that breaks a guard does not run.
+        Option sets to measure first, by name; one that breaks a guard does not run, one outside
+        the space is measured at its nearest point.
     journal : Path, optional
         Where the study is kept; None keeps it in memory.
     leaders : callable
@@ -141,6 +143,8 @@ class Search:
             self._step("screening")
             if len(self._rejections()) >= MAX_REJECTED:
                 break
+        while waiting(self._study):  # finalists that a kill left behind
+            self._step("finalist")
         measured = [e.point for e in self._evaluations() if e.phase == "finalist"]
         for point in self.leaders(self._study, self.plan.finalists):
             if len(measured) < self.plan.finalists and point not in measured:

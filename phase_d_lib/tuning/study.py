@@ -75,6 +75,11 @@ def unfinished(study: optuna.Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
 
+def waiting(study: optuna.Study) -> list[FrozenTrial]:
+    """Return the trials that were asked for and not begun."""
+    return study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+
+
 def values_by_point(study: optuna.Study) -> dict[tuple[Value, ...], list[float]]:
     """Values of the complete trials, by the values of their dimensions."""
     found: dict[tuple[Value, ...], list[float]] = {}
